@@ -1,0 +1,168 @@
+"""Results as records: frozen dataclasses that show, save and load themselves. (record, Result)"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import typing
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar
+
+import numpy as np
+from typing_extensions import dataclass_transform
+
+Self = TypeVar("Self", bound="Result")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def record(cls: type) -> type:
+    """A frozen dataclass without == and hash (arrays have neither) and with Result's repr."""
+    return dataclass(frozen=True, eq=False, repr=False)(cls)
+
+
+class Result:
+    """Base of every record. Fields are arrays, numbers, strings, tuples of those, or records."""
+
+    def __post_init__(self) -> None:
+        """Arrays become read-only views: a frozen record does not change under its reader."""
+        for name, value in self.items():
+            if isinstance(value, np.ndarray) and value.flags.writeable:
+                view = value.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Pairs of field name and value, in the order of the class."""
+        return [(f.name, getattr(self, f.name)) for f in fields(self)]
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{name}={describe(value)[0]}" for name, value in self.items())
+        return f"{type(self).__name__}({rows})"
+
+    def _repr_html_(self) -> str:
+        from kisslab import show  # downward imports only: show draws, records hold
+
+        return show.table(type(self).__name__, [(n, *describe(v)) for n, v in self.items()])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as one .npz without pickle; a half-written file never has its name."""
+        path = Path(path)
+        arrays: dict[str, np.ndarray] = {}
+        header = {"record": type(self).__name__, "fields": _pack(self, "", arrays)}
+        arrays["__header__"] = np.array(json.dumps(header))
+        with atomic(path) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        return path
+
+    @classmethod
+    def load(cls: type[Self], path: str | Path) -> Self:
+        """Read what `save` wrote. ValueError when the file holds another kind of record."""
+        with np.load(path, allow_pickle=False) as arrays:
+            if "__header__" not in arrays:
+                raise ValueError(f"{path}: not a kisslab record; write one with .save(path)")
+            header = json.loads(str(arrays["__header__"]))
+            if header["record"] != cls.__name__:
+                raise ValueError(f"{path}: holds a {header['record']}, not a {cls.__name__}")
+            return _unpack(cls, header["fields"], arrays)
+
+
+class atomic:
+    """A temporary path beside `path`, renamed to it at the end, or removed if anything failed.
+
+    >>> with atomic("clip.mp4") as part: write(part)
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def __enter__(self) -> Path:
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"{self.path.parent}: no such folder; make it first")
+        name = f".{self.path.stem}-"
+        handle, part = tempfile.mkstemp(self.path.suffix, name, dir=self.path.parent)
+        os.close(handle)
+        self.part = Path(part)
+        return self.part
+
+    def __exit__(self, kind: type | None, error: object, trace: object) -> None:
+        if kind is None:
+            umask = os.umask(0)
+            os.umask(umask)
+            self.part.chmod(0o666 & ~umask)  # mkstemp makes private files; a result is an ordinary one
+            self.part.replace(self.path)
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+def describe(value: Any) -> tuple[str, str, str]:
+    """Deterministic text for a value: (shape or value, dtype or type, range)."""
+    if isinstance(value, np.ndarray):
+        shape = " x ".join(map(str, value.shape)) or "scalar"
+        return shape, str(value.dtype), _range(value)
+    if isinstance(value, Result):
+        return type(value).__name__, "record", ""
+    if isinstance(value, tuple):
+        kinds = sorted({type(v).__name__ for v in value})
+        return f"{len(value)} items", " | ".join(kinds), _shorten(value)
+    if isinstance(value, float):
+        return f"{value:.4g}", "float", ""
+    return _shorten(value), type(value).__name__, ""
+
+
+def _range(array: np.ndarray) -> str:
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return ""
+    if array.dtype.kind == "b":
+        return f"{array.mean():.1%} true"
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    return f"{finite.min():.4g} .. {finite.max():.4g}" if finite.size else "no finite value"
+
+
+def _shorten(value: Any, width: int = 60) -> str:
+    text = str(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _pack(result: Result, prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Arrays go into `arrays` under 'outer/inner' names, everything else into the JSON header."""
+    return {name: _pack_value(value, prefix + name, arrays) for name, value in result.items()}
+
+
+def _pack_value(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, np.ndarray):
+        arrays[key] = value
+        return {"array": key}
+    if isinstance(value, Result):
+        return {"record": type(value).__name__, "fields": _pack(value, key + "/", arrays)}
+    if isinstance(value, tuple):
+        return {"tuple": [_pack_value(v, f"{key}/{i}", arrays) for i, v in enumerate(value)]}
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{key}: a record can't hold {type(value).__name__}; use arrays, tuples, text")
+
+
+def _unpack(cls: type[Self], values: dict[str, Any], arrays: Any) -> Self:
+    hints = typing.get_type_hints(cls)
+    unknown = set(values) - {f.name for f in fields(cls)}
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no field {sorted(unknown)}; a newer kisslab wrote it")
+    return cls(**{name: _unpack_value(v, hints[name], arrays) for name, v in values.items()})
+
+
+def _unpack_value(value: Any, hint: Any, arrays: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return arrays[value["array"]]
+    if "tuple" in value:
+        items = [h for h in typing.get_args(hint) if h is not Ellipsis] or [Any]
+        hints = items * len(value["tuple"]) if len(items) == 1 else items
+        return tuple(_unpack_value(v, h, arrays) for v, h in zip(value["tuple"], hints, strict=True))
+    choices = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kind = next(c for c in choices if getattr(c, "__name__", "") == value["record"])
+    return _unpack(kind, value["fields"], arrays)
