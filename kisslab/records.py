@@ -6,10 +6,14 @@ import json
 import os
 import tempfile
 import typing
-from dataclasses import dataclass, fields
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 import numpy as np
 from typing_extensions import dataclass_transform
@@ -29,10 +33,7 @@ class Result:
     def __post_init__(self) -> None:
         """Arrays become read-only views: a frozen record does not change under its reader."""
         for name, value in self.items():
-            if isinstance(value, np.ndarray) and value.flags.writeable:
-                view = value.view()
-                view.flags.writeable = False
-                object.__setattr__(self, name, view)
+            object.__setattr__(self, name, _read_only(value))
 
     def items(self) -> list[tuple[str, Any]]:
         """Pairs of field name and value, in the order of the class."""
@@ -59,10 +60,8 @@ class Result:
 
     @classmethod
     def load(cls: type[Self], path: str | Path) -> Self:
-        """Read what `save` wrote. ValueError when the file holds another kind of record."""
-        with np.load(path, allow_pickle=False) as arrays:
-            if "__header__" not in arrays:
-                raise ValueError(f"{path}: not a kisslab record; write one with .save(path)")
+        """Read what `save` wrote. ValueError: damaged, not a record, or another kind of record."""
+        with _opened(path) as arrays:
             header = json.loads(str(arrays["__header__"]))
             if header["record"] != cls.__name__:
                 raise ValueError(f"{path}: holds a {header['record']}, not a {cls.__name__}")
@@ -81,8 +80,15 @@ class atomic:
     def __enter__(self) -> Path:
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"{self.path.parent}: no such folder; make it first")
-        name = f".{self.path.stem}-"
-        handle, part = tempfile.mkstemp(self.path.suffix, name, dir=self.path.parent)
+        if self.path.is_dir():
+            raise IsADirectoryError(f"{self.path}: is a folder; name a file")
+        name = f".{self.path.stem[:40]}-"  # a long name plus mkstemp's letters may be too long
+        try:
+            handle, part = tempfile.mkstemp(self.path.suffix, name, dir=self.path.parent)
+        except PermissionError as error:
+            raise PermissionError(
+                f"{self.path.parent}: no permission to write here; choose another folder"
+            ) from error
         os.close(handle)
         self.part = Path(part)
         return self.part
@@ -91,7 +97,9 @@ class atomic:
         if kind is None:
             umask = os.umask(0)
             os.umask(umask)
-            self.part.chmod(0o666 & ~umask)  # mkstemp makes private files; a result is an ordinary one
+            self.part.chmod(
+                0o666 & ~umask
+            )  # mkstemp makes private files; a result is an ordinary one
             self.part.replace(self.path)
         else:
             self.part.unlink(missing_ok=True)
@@ -112,6 +120,15 @@ def describe(value: Any) -> tuple[str, str, str]:
     return _shorten(value), type(value).__name__, ""
 
 
+def _read_only(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.flags.writeable:
+        value = value.view()
+        value.flags.writeable = False
+    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+        value = tuple(_read_only(v) for v in value)
+    return value
+
+
 def _range(array: np.ndarray) -> str:
     if array.size == 0 or array.dtype.kind not in "biuf":
         return ""
@@ -126,13 +143,29 @@ def _shorten(value: Any, width: int = 60) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """The arrays of a record's file; whatever is wrong with the file is one ValueError."""
+    try:
+        arrays = np.load(path, allow_pickle=False)
+        if not isinstance(arrays, np.lib.npyio.NpzFile) or "__header__" not in arrays:
+            raise zipfile.BadZipFile("no header")
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: not a kisslab record; write one with .save(path)") from error
+    with arrays:
+        try:
+            yield arrays
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise ValueError(f"{path}: damaged ({error}); write it again") from error
+
+
 def _pack(result: Result, prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Arrays go into `arrays` under 'outer/inner' names, everything else into the JSON header."""
     return {name: _pack_value(value, prefix + name, arrays) for name, value in result.items()}
 
 
 def _pack_value(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:  # objects would need pickle
         arrays[key] = value
         return {"array": key}
     if isinstance(value, Result):
@@ -141,6 +174,8 @@ def _pack_value(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"tuple": [_pack_value(v, f"{key}/{i}", arrays) for i, v in enumerate(value)]}
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, np.generic):
+        value = value.item()  # a numpy scalar comes back as Python's own number
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"{key}: a record can't hold {type(value).__name__}; use arrays, tuples, text")
@@ -148,21 +183,34 @@ def _pack_value(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
 
 def _unpack(cls: type[Self], values: dict[str, Any], arrays: Any) -> Self:
     hints = typing.get_type_hints(cls)
-    unknown = set(values) - {f.name for f in fields(cls)}
-    if unknown:
-        raise ValueError(f"{cls.__name__} has no field {sorted(unknown)}; a newer kisslab wrote it")
+    known = {f.name for f in fields(cls)}
+    if set(values) - known:
+        raise ValueError(
+            f"{cls.__name__} has no field {sorted(set(values) - known)}; update kisslab"
+        )
+    needed = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
+    if needed - set(values):
+        raise ValueError(
+            f"no {sorted(needed - set(values))}: an older {cls.__name__}; make it anew"
+        )
     return cls(**{name: _unpack_value(v, hints[name], arrays) for name, v in values.items()})
 
 
 def _unpack_value(value: Any, hint: Any, arrays: Any) -> Any:
+    choices = typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
     if not isinstance(value, dict):
-        return value
+        return Path(value) if Path in choices and value is not None else value
     if "array" in value:
         return arrays[value["array"]]
     if "tuple" in value:
-        items = [h for h in typing.get_args(hint) if h is not Ellipsis] or [Any]
-        hints = items * len(value["tuple"]) if len(items) == 1 else items
-        return tuple(_unpack_value(v, h, arrays) for v, h in zip(value["tuple"], hints, strict=True))
-    choices = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        return _unpack_tuple(value["tuple"], choices, arrays)
     kind = next(c for c in choices if getattr(c, "__name__", "") == value["record"])
     return _unpack(kind, value["fields"], arrays)
+
+
+def _unpack_tuple(values: list[Any], choices: tuple[Any, ...], arrays: Any) -> tuple[Any, ...]:
+    hint = next((c for c in choices if typing.get_origin(c) is tuple), tuple[Any, ...])
+    hints = [h for h in typing.get_args(hint) if h is not Ellipsis]
+    if Ellipsis in typing.get_args(hint):
+        hints = hints * len(values)
+    return tuple(_unpack_value(v, h, arrays) for v, h in zip(values, hints, strict=True))
