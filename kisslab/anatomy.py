@@ -32,7 +32,7 @@ NOSE_TIP, NOSE_BASE = 1, 2
 NOSE = np.array([168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 98, 327, 48, 278, 64, 294, 45, 275, 220, 440,
                  115, 344])  # fmt: skip
 FOREHEAD, CHIN = 10, 152
-RIGHT_CHEEK, LEFT_CHEEK = 205, 425
+RIGHT_CHEEK, LEFT_CHEEK = 50, 280
 RIGHT_TRAGUS, LEFT_TRAGUS = 234, 454  # the face oval's points nearest to the ears
 OVAL = np.array([10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400,
                  377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103,

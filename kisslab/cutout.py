@@ -1,0 +1,231 @@
+"""Stage 4a: a photo and its faces in, people cut out and the background out. (cut_out, Cutout)"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from pymatting import estimate_alpha_cf, estimate_foreground_ml
+
+from kisslab import anatomy as at
+from kisslab import show
+from kisslab.faces import Faces
+from kisslab.photo import Photo
+from kisslab.records import Result, record
+
+FACE_PIXELS = 130.0  # face height at which mattes are solved; finer only costs time
+Mask = Bool[np.ndarray, "h w"]
+
+
+@record
+class Cutout(Result):
+    """P people, cut out, continued beyond the photo's edges by `margin` pixels on every side."""
+
+    colour: Float[np.ndarray, "P H W 3"]  # the people's own colour, without the background's share
+    alpha: Float[np.ndarray, "P H W"]  # 1 person, 0 background
+    known: Bool[np.ndarray, "P H W"]  # inside the photo; beyond it everything is a continuation
+    trimap: Float[np.ndarray, "P h w"]  # what GrabCut was sure of: 1 person, 0 not, 0.5 undecided
+    background: Float[np.ndarray, "h w 3"]  # the photo with the people filled in
+    seen: Bool[np.ndarray, "h w"]  # where the background is the photo's own
+    margin: int  # pixels: H = h + 2 margin, W = w + 2 margin
+
+    def plot(self, ax: object | None = None) -> None:
+        """Everyone on a plain ground, and the background without them."""
+        green = np.array([0.0, 0.62, 0.45])
+        inner = slice(self.margin, -self.margin or None)
+        people = [
+            c[inner, inner] * a[inner, inner, None] + green * (1 - a[inner, inner, None])
+            for c, a in zip(self.colour, self.alpha, strict=True)
+        ]
+        titles = [f"person {i}" for i in range(len(people))] + ["background, people filled in"]
+        show.sheet([*people, self.background], titles, ax=ax)
+
+
+def cut_out(photo: Photo, faces: Faces, margin: float = 0.4) -> Cutout:
+    """Cut every person of `faces` out of the photo and fill the background behind them.
+
+    margin: how far people are continued beyond the edges, as a share of the longer side.
+    Seeds from the face points, GrabCut (Rother et al. 2004) for the outline, closed-form matting
+    (Levin et al. 2008) for hair, multi-level foreground estimation (Germer et al. 2020) for colour.
+    """
+    height, width = photo.rgb.shape[:2]
+    pad = int(margin * max(height, width))
+    frames = [_HeadFrame(points) for points in faces.points]
+    people = [_matte(photo.rgb, i, frames) for i in range(len(frames))]
+    extended = [
+        _extend(colour, alpha, frame, pad)
+        for (colour, alpha, _), frame in zip(people, frames, strict=True)
+    ]
+    covered = np.max([alpha for _, alpha, _ in people], axis=0)
+    return Cutout(
+        colour=np.stack([colour for colour, _ in extended]),
+        alpha=np.stack([alpha for _, alpha in extended]),
+        known=np.stack([np.pad(np.ones((height, width), bool), pad)] * len(people)),
+        trimap=np.stack([trimap for _, _, trimap in people]),
+        background=fill_background(photo.rgb, covered),
+        seen=covered < 0.05,
+        margin=pad,
+    )
+
+
+def fill_background(
+    rgb: Float[np.ndarray, "h w 3"], covered: Float[np.ndarray, "h w"], size: int = 96
+) -> Float[np.ndarray, "h w 3"]:
+    """Fill what people cover from around them (Telea 2004), solved at `size` pixels: a soft guess."""
+    scale = size / max(rgb.shape[:2])
+    hole = cv2.dilate(covered, np.ones((9, 9))) > 0.02
+    if hole.all():
+        return np.broadcast_to(rgb.mean((0, 1)), rgb.shape).astype(np.float32)
+    clean = np.where(hole[..., None], 0, rgb)
+    # Average only the visible background: what is under the people must not bleed into it.
+    shape = (max(2, int(rgb.shape[1] * scale)), max(2, int(rgb.shape[0] * scale)))
+    share = cv2.resize(1 - hole.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(clean, shape, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)[..., None]
+    missing = (share < 0.2).astype(np.uint8)
+    small = cv2.inpaint((np.clip(small, 0, 1) * 255).astype(np.uint8), missing, 3, cv2.INPAINT_TELEA)
+    smooth = cv2.GaussianBlur(small, (0, 0), 3)
+    small = np.where(missing[..., None] > 0, smooth, small).astype(np.float32) / 255
+    fill = cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    soft = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 4)[..., None]
+    soft = np.maximum(soft, hole[..., None])
+    return np.clip(fill * soft + rgb * (1 - soft), 0, 1).astype(np.float32)
+
+
+class _HeadFrame:
+    """A face's own axes: across (face edges at -0.5 and 0.5) and down (forehead -0.5, chin 0.5)."""
+
+    def __init__(self, points: Float[np.ndarray, "478 3"]):
+        self.points = points
+        down = points[at.CHIN, :2] - points[at.FOREHEAD, :2]
+        self.height = float(np.linalg.norm(down))
+        self.down = down / self.height
+        self.across = np.array([self.down[1], -self.down[0]])
+        oval = points[at.OVAL, :2]
+        reach = oval @ self.across
+        self.width = float(np.ptp(reach))
+        depth = oval @ self.down
+        self.centre = self.across * (reach.min() + reach.max()) / 2
+        self.centre = self.centre + self.down * (depth.min() + depth.max()) / 2
+
+    def coordinates(self, shape: tuple[int, int], scale: float) -> tuple[np.ndarray, np.ndarray]:
+        y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+        offset = np.stack([x, y], -1) / scale - self.centre
+        return offset @ self.across / self.width, offset @ self.down / self.height
+
+
+def _matte(
+    rgb: Float[np.ndarray, "h w 3"], person: int, frames: list[_HeadFrame]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(colour, alpha, trimap) of one person, at the photo's size."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, FACE_PIXELS / frames[person].height)
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    seeds = _seeds(person, frames, small.shape[:2], scale)
+    outline = _grab_cut(small, seeds, frames[person].points[at.NOSE_TIP, :2] * scale)
+    trimap = _trimap(outline, band=7)
+    alpha = estimate_alpha_cf(small.astype(np.float64), trimap) if outline.any() else trimap
+    alpha = cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    alpha = np.clip(cv2.ximgproc.guidedFilter(rgb, alpha, 4, 1e-4), 0, 1)
+    colour = estimate_foreground_ml(rgb.astype(np.float64), alpha.astype(np.float64))
+    trimap = cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)
+    return colour.astype(np.float32), alpha, trimap.astype(np.float32)
+
+
+def _seeds(
+    person: int, frames: list[_HeadFrame], shape: tuple[int, int], scale: float
+) -> UInt8[np.ndarray, "h w"]:
+    """What the face alone tells GrabCut: surely, probably, probably not and surely not the person."""
+    frame = frames[person]
+    a, b = frame.coordinates(shape, scale)
+    shoulder = np.clip(b - 0.5, 0, None)
+    seeds = np.full(shape, cv2.GC_PR_BGD, np.uint8)
+    seeds[(a / 0.78) ** 2 + ((b + 0.12) / 0.85) ** 2 < 1] = cv2.GC_PR_FGD
+    seeds[(b > 0.5) & (np.abs(a) < 0.42 + 4.5 * shoulder)] = cv2.GC_PR_FGD
+    seeds[((a / 1.6) ** 2 + ((b + 0.1) / 1.15) ** 2 > 1) & (b < 0.3)] = cv2.GC_BGD
+    seeds[(np.abs(a) > 2.2) | (b < -1.3)] = cv2.GC_BGD
+    hull = cv2.convexHull((frame.points[:, :2] * scale).astype(np.int32))
+    face = cv2.erode(cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 1), np.ones((5, 5)))
+    seeds[face > 0] = cv2.GC_FGD
+    seeds[(np.abs(a) < 0.3) & (b > -0.56) & (b < 0.6)] = cv2.GC_FGD
+    seeds[(b > 0.5) & (np.abs(a) < np.minimum(0.3 + 2.2 * shoulder, 1.25))] = cv2.GC_FGD
+    for other in (f for i, f in enumerate(frames) if i != person):
+        c, d = other.coordinates(shape, scale)
+        seeds[c**2 + (d * 0.7) ** 2 < a**2 + (b * 0.7) ** 2] = cv2.GC_BGD
+    return seeds
+
+
+def _grab_cut(
+    small: Float[np.ndarray, "h w 3"], seeds: UInt8[np.ndarray, "h w"], nose: Float[np.ndarray, "2"]
+) -> Mask:
+    """The outline: one piece that holds the nose, without small holes."""
+    picture = cv2.cvtColor((small * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
+    cv2.setRNGSeed(0)  # GrabCut's clusters start at random; the same photo must give the same cut
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    seeds, *_ = cv2.grabCut(picture, seeds.copy(), None, *models, 8, cv2.GC_INIT_WITH_MASK)
+    mask = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    for how, size in ((cv2.MORPH_OPEN, 5), (cv2.MORPH_CLOSE, 7)):
+        mask = cv2.morphologyEx(mask, how, _disc(size))
+    _, labels = cv2.connectedComponents(mask)
+    x, y = np.clip(nose.astype(int), 0, np.array(mask.shape[::-1]) - 1)
+    return _fill_holes(labels == labels[y, x])
+
+
+def _fill_holes(mask: Mask, largest: float = 0.01) -> Mask:
+    """Holes up to a share `largest` of the picture belong to the person."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8))
+    small = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] < largest * mask.size]
+    return mask | np.isin(labels, small)
+
+
+def _trimap(mask: Mask, band: int) -> Float[np.ndarray, "h w"]:
+    sure = cv2.erode(mask.astype(np.uint8), _disc(2 * band - 1), borderValue=1) > 0
+    near = cv2.dilate(mask.astype(np.uint8), _disc(2 * band + 1)) > 0
+    return np.where(sure, 1.0, np.where(near, 0.5, 0.0))
+
+
+def _disc(size: int) -> UInt8[np.ndarray, "s s"]:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def _extend(
+    colour: Float[np.ndarray, "h w 3"],
+    alpha: Float[np.ndarray, "h w"],
+    frame: _HeadFrame,
+    pad: int,
+) -> tuple[Float[np.ndarray, "H W 3"], Float[np.ndarray, "H W"]]:
+    """Continue what the photo's edges cut off: chest below, shoulders sideways, hair above."""
+    height, width = alpha.shape
+    colour = cv2.copyMakeBorder(colour, pad, pad, pad, pad, cv2.BORDER_REFLECT)
+    alpha = cv2.copyMakeBorder(alpha, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
+    alpha[pad + height :] = alpha[pad + height - 1]
+    chin = frame.points[at.CHIN, 1] + pad
+    for edge, step in ((pad, -1), (pad + width - 1, 1)):
+        _slope_shoulder(alpha, edge, step, pad, chin - 0.3 * frame.height, frame.width)
+    _round_crown(alpha, pad)
+    return colour, cv2.GaussianBlur(alpha, (0, 0), 0.7)
+
+
+def _slope_shoulder(
+    alpha: Float[np.ndarray, "H W"], edge: int, step: int, reach: int, top: float, width: float
+) -> None:
+    """From where the shoulder meets the edge, outward and ever more steeply down (in place)."""
+    rows = np.flatnonzero(alpha[:, edge] > 0.5)
+    rows = rows[rows > top]
+    if not len(rows):
+        return
+    out = np.arange(1, reach)
+    fall = rows[0] + 0.35 * out + 0.3 * width * (out / (0.45 * width)) ** 2
+    y = np.arange(len(alpha))[:, None]
+    columns = edge + step * out
+    alpha[:, columns] = np.maximum(alpha[:, columns], np.clip(y - fall + 0.5, 0, 1))
+
+
+def _round_crown(alpha: Float[np.ndarray, "H W"], pad: int) -> None:
+    """Hair that the upper edge cuts off gets a round top (in place)."""
+    columns = np.flatnonzero(alpha[pad] > 0.5)
+    if len(columns) < 8:
+        return
+    centre, half = columns.mean(), np.ptp(columns) / 2 + 1
+    cap = 0.35 * half * np.sqrt(np.clip(1 - ((columns - centre) / half) ** 2, 0, 1))
+    y = np.arange(pad)[:, None]
+    alpha[:pad, columns] = np.clip(y - (pad - cap) + 0.5, 0, 1)

@@ -1,0 +1,167 @@
+"""Stage 4c: a face's picture in, the same face with other lids, lips and gaze out. (express)
+
+Everything is an inverse warp: for each pixel of the new face, where in the photo its colour lies.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from kisslab import anatomy as at
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+Offsets = Float[np.ndarray, "h w 2"]
+EYEBALL = 1.2  # radius of an eyeball, as a share of half the eye's width
+KISS_WIDTH = 0.42  # width of puckered lips, inter-ocular distances
+
+
+def express(
+    texture: Float[np.ndarray, "H W 3"],
+    points: Float[np.ndarray, "478 3"],
+    eyelids: float = 0.0,
+    pucker: float = 0.0,
+    parting: float | None = None,
+    gaze: Float[np.ndarray, "2"] | tuple[float, float] = (0.0, 0.0),
+) -> Float[np.ndarray, "H W 3"]:
+    """The texture with new eyes and mouth; everything else is untouched.
+
+    points: the face's landmarks (pixels of the texture); eyelids: 0 as photographed .. 1 closed;
+    pucker: 0 .. 1; parting: gap between the inner lips in inter-ocular distances, None as
+    photographed; gaze: degrees to the picture's right and up.
+    """
+    out = texture.copy()
+    paint(out, texture, expression_offsets(points, texture.shape, eyelids, pucker, parting, gaze))
+    return np.clip(out, 0, 1, out=out)
+
+
+def paint(
+    target: Float[np.ndarray, "H W C"],
+    texture: Float[np.ndarray, "H W C"],
+    regions: list[tuple[Box, Offsets]],
+) -> None:
+    """Write the warped regions of `texture` into `target` (in place)."""
+    for (left, top, right, bottom), offsets in regions:
+        y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
+        x, y = x + offsets[..., 0], y + offsets[..., 1]
+        mode = cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE
+        target[top:bottom, left:right] = cv2.remap(texture, x, y, *mode)
+
+
+def expression_offsets(
+    points: Float[np.ndarray, "478 3"],
+    shape: tuple[int, ...],
+    eyelids: float,
+    pucker: float,
+    parting: float | None,
+    gaze: Float[np.ndarray, "2"] | tuple[float, float],
+) -> list[tuple[Box, Offsets]]:
+    """For each eye and the mouth: the box it lies in, and how far its colours are fetched (pixels)."""
+    iod = float(np.linalg.norm(points[at.LEFT_EYE_OUTER] - points[at.RIGHT_EYE_OUTER]))
+    regions = []
+    if eyelids > 1e-3 or np.abs(gaze).max() > 1e-3:
+        regions += [_Region(points, u, low, shape, 0.8, 1.0) for u, low, _, _ in at.EYES]
+    offsets = [_eye_offsets(r, points, eyelids, gaze) for r in regions]
+    if pucker > 1e-3 or parting is not None:
+        mouth = _Region(points, at.UPPER_LIP_INNER, at.LOWER_LIP_INNER, shape, 0.9, 1.3)
+        regions.append(mouth)
+        offsets.append(_mouth_offsets(mouth, points, iod, pucker, parting))
+    return [(r.box, r.to_pixels(o)) for r, o in zip(regions, offsets, strict=True)]
+
+
+class _Region:
+    """A slit (eye or mouth) with its own axes: x along the corners, y across, origin in the middle."""
+
+    def __init__(
+        self,
+        points: Float[np.ndarray, "478 3"],
+        upper: np.ndarray,
+        lower: np.ndarray,
+        shape: tuple[int, ...],
+        beside: float,
+        around: float,
+    ):
+        start, end = points[upper[0], :2], points[upper[-1], :2]
+        self.half = float(np.linalg.norm(end - start)) / 2
+        self.along = (end - start) / (2 * self.half)
+        self.across = np.array([-self.along[1], self.along[0]])
+        self.centre = (start + end) / 2
+        reach = self.half * np.array([1 + beside, 1 + around])
+        low = np.maximum(self.centre - reach, 0).astype(int)
+        high = np.minimum(self.centre + reach + 1, [shape[1], shape[0]]).astype(int)
+        self.box = (*low.tolist(), *high.tolist())
+        y, x = np.mgrid[low[1] : high[1], low[0] : high[0]]
+        offset = np.stack([x, y], -1) - self.centre
+        self.x, self.y = offset @ self.along, offset @ self.across
+        self.upper = self._edge(points, upper)
+        self.lower = np.maximum(self._edge(points, lower), self.upper)
+
+    def _edge(self, points: Float[np.ndarray, "478 3"], index: np.ndarray) -> np.ndarray:
+        """Height of the slit's edge over each pixel's x."""
+        offset = points[index, :2] - self.centre
+        x, y = offset @ self.along, offset @ self.across
+        order = np.argsort(x)
+        return np.interp(self.x, x[order], y[order])
+
+    def height_of(self, point: Float[np.ndarray, "3"]) -> float:
+        return float((point[:2] - self.centre) @ self.across)
+
+    def to_pixels(self, offsets: Offsets) -> Offsets:
+        rows = offsets[..., :1] * self.along + offsets[..., 1:] * self.across
+        return rows.astype(np.float32)
+
+
+def _eye_offsets(
+    eye: _Region, points: Float[np.ndarray, "478 3"], closed: float, gaze: np.ndarray
+) -> Offsets:
+    """The upper lid slides down over the ball and draws the skin below the brow with it."""
+    index = at.RIGHT_BROW if eye.centre[0] < points[168, 0] else at.LEFT_BROW
+    brow = max(eye.height_of(p) for p in points[index])
+    gap = eye.lower - eye.upper
+    lid = eye.upper + 0.93 * closed * gap  # the lower lid meets it a little above its own rest
+    along = np.clip((eye.y - brow) / np.maximum(lid - brow, 1.0), 0, 1)
+    skin = np.where(eye.y <= lid, -(lid - eye.upper) * along**2, 0.0)
+    inside = np.clip(np.minimum(eye.y - eye.upper, eye.lower - eye.y) / (0.3 * eye.half), 0, 1)
+    ball = EYEBALL * eye.half * np.sin(np.radians(gaze))  # a turned ball moves its iris by r sin(a)
+    open_ball = np.where(eye.y > lid, inside, 0.0)
+    return np.stack([-ball[0] * open_ball, skin + ball[1] * open_ball], -1)
+
+
+def _mouth_offsets(
+    mouth: _Region,
+    points: Float[np.ndarray, "478 3"],
+    iod: float,
+    pucker: float,
+    parting: float | None,
+) -> Offsets:
+    """Lips part or close about the line between them, then draw together round the middle."""
+    width = np.linalg.norm(points[at.MOUTH_LEFT] - points[at.MOUTH_RIGHT])
+    shrink = 1 - pucker * max(0.0, 1 - KISS_WIDTH * iod / width)
+    near = np.exp(-((mouth.x / (1.25 * mouth.half)) ** 4) - (mouth.y / (1.1 * mouth.half)) ** 4)
+    x = mouth.x * (1 + (1 / shrink - 1) * near)
+    y = mouth.y * (1 - 0.14 * pucker * near)  # gathered lips are fuller
+    return np.stack([x - mouth.x, y - mouth.y + _lip_shift(mouth, points, y, iod, parting)], -1)
+
+
+def _lip_shift(
+    mouth: _Region,
+    points: Float[np.ndarray, "478 3"],
+    y: Float[np.ndarray, "h w"],
+    iod: float,
+    parting: float | None,
+) -> Float[np.ndarray, "h w"]:
+    """Vertical offsets that bring the inner lips `parting` apart."""
+    gap = mouth.lower - mouth.upper
+    if parting is None:
+        return np.zeros_like(y)
+    middle = (mouth.lower + mouth.upper) / 2
+    bow = np.sqrt(np.clip(1 - (mouth.x / mouth.half) ** 2, 0, 1))
+    wide = gap / max(gap.max(), 1e-6) if gap.max() > 0.02 * iod else bow
+    new = parting * iod * wide
+    nose, chin = mouth.height_of(points[at.NOSE_BASE]), mouth.height_of(points[at.CHIN])
+    up, low = middle - new / 2, middle + new / 2
+    above = (up - mouth.upper) * np.clip((y - nose) / np.maximum(up - nose, 1), 0, 1) ** 2
+    below = (mouth.lower - low) * np.clip((chin - y) / np.maximum(chin - low, 1), 0, 1) ** 2
+    within = (y - middle) * (gap / np.maximum(new, 1e-3) - 1)
+    return np.where(y <= up, -above, np.where(y >= low, below, within))

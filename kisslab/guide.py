@@ -1,0 +1,214 @@
+"""Stage 4: a photo, its faces and a plan in, the photo itself acting out the plan.
+
+(draw_guide, guide_frames, Guide, GuideFrame)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from kisslab import anatomy as at
+from kisslab import show
+from kisslab.cutout import Cutout, cut_out
+from kisslab.expression import expression_offsets, paint
+from kisslab.faces import Faces
+from kisslab.head import Head, build_head
+from kisslab.motion import Y_DOWN, Motion, anchor_point, head_rotation
+from kisslab.photo import Photo
+from kisslab.raster import FAR, rasterize
+from kisslab.records import Result, record
+
+PROTRUSION = 0.07  # how far fully puckered lips come forward, inter-ocular distances
+LEAN = 0.65  # share of the head's travel that the shoulders make
+CONTACT_SHADE = 0.3  # darkening where the other person is close
+
+
+@record
+class GuideFrame(Result):
+    """One frame of the guide."""
+
+    rgb: Float[np.ndarray, "H W 3"]
+    confidence: Float[np.ndarray, "H W"]  # 1 the photo's own pixel, seen squarely .. 0 made up
+    disocclusion: Bool[np.ndarray, "H W"]  # shows what the photo did not
+    layer: UInt8[np.ndarray, "H W"]  # 0 background, 1 person on the left, 2 person on the right
+    depth: Float[np.ndarray, "H W"]  # pixels, away from the camera; inf for the background
+    flow: Float[np.ndarray, "H W 2"]  # pixels to where this point is in the next frame
+
+
+@record
+class Guide(Result):
+    """The photo warped along the plan. T frames; the last frame's flow is zero."""
+
+    frames: Float[np.ndarray, "T H W 3"]
+    confidence: Float[np.ndarray, "T H W"]
+    disocclusion: Bool[np.ndarray, "T H W"]
+    layers: UInt8[np.ndarray, "T H W"]
+    depth: Float[np.ndarray, "T H W"]
+    flow: Float[np.ndarray, "T H W 2"]
+    fps: float
+
+    def plot(self, ax: object | None = None) -> None:
+        """Film strip."""
+        show.strip(self.frames, ax=ax)
+
+
+def draw_guide(photo: Photo, faces: Faces, motion: Motion, cutout: Cutout | None = None) -> Guide:
+    """Warp the photo along the plan, every pixel with its confidence, layer, depth and flow.
+
+    The face's 3-D points and a closed head around them turn about the neck; lids, lips and gaze are
+    deformed in the face's own picture; a z-buffer decides who is in front; the background is filled
+    behind both. cutout: from `compose` or `cut_out`; made here when not given. Cost is linear in
+    frames and in pixels. The idea, a warped guide for a generator to repair, follows ViewCrafter
+    (Yu et al. 2024) and Go-with-the-Flow (Burgert et al. 2025).
+    """
+    drawn = list(guide_frames(photo, faces, motion, cutout))
+
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([getattr(frame, name) for frame in drawn])
+
+    return Guide(
+        frames=stacked("rgb"),
+        confidence=stacked("confidence"),
+        disocclusion=stacked("disocclusion"),
+        layers=stacked("layer"),
+        depth=stacked("depth"),
+        flow=stacked("flow"),
+        fps=motion.fps,
+    )
+
+
+def guide_frames(
+    photo: Photo, faces: Faces, motion: Motion, cutout: Cutout | None = None
+) -> Iterator[GuideFrame]:
+    """The frames of `draw_guide`, one by one."""
+    cutout = cut_out(photo, faces) if cutout is None else cutout
+    people = [_Actor(cutout, faces, motion, person) for person in (0, 1)]
+    for frame in range(len(motion.gap)):
+        layers = [actor.draw(frame) for actor in people]
+        yield _compose(cutout, layers)
+
+
+class _Layer:
+    """One person in one frame, alone: what every pixel sees of them."""
+
+    def __init__(self, colour: np.ndarray, cover: np.ndarray, depth: np.ndarray, seen: np.ndarray):
+        # Coverage is 0 or 1 inside; a ramp one pixel inward takes the stairs off the outline.
+        self.alpha = np.clip(2 * cv2.blur(cover, (3, 3)) - 1, 0, cover)[..., None]
+        self.colour, self.known = colour[..., :3], colour[..., 3] * seen[..., 2]
+        self.depth, self.flow = depth, seen[..., 3:5]
+
+
+class _Actor:
+    """A head and its part in the plan."""
+
+    def __init__(self, cutout: Cutout, faces: Faces, motion: Motion, person: int):
+        self.head: Head = build_head(cutout, faces, person)
+        self.motion, self.person = motion, person
+        self.size = cutout.background.shape[1::-1]
+        self.margin = np.array([cutout.margin, cutout.margin, 0.0])
+        self.anchor = anchor_point(self.head.points, motion.anchors[person], person)
+        self.iod = float(faces.iod[person])
+        self.parting = float(faces.mouth_openness[person])
+        self.texture = self.head.texture.copy()  # repainted where the expression changes
+        lips = self.head.vertices - self.head.points[at.STOMION].mean(0)
+        self.near_lips = np.exp(-np.sum((lips / (0.3 * self.iod)) ** 2, axis=1))
+        self.placed = self._place(0)
+
+    def draw(self, frame: int) -> _Layer:
+        """Vertices to their places, the expression into the texture, triangles into pixels."""
+        here, last = self.placed, len(self.motion.gap) - 1
+        self.placed = there = self._place(min(frame + 1, last))
+        head = self.head
+        values = np.column_stack([head.texels, head.trust, (there - here)[:, :2]])
+        seen, depth, cover = rasterize(
+            here, values, head.solid, head.fringe, head.alpha, self.size
+        )
+        self._express(frame)
+        colour = cv2.remap(self.texture, seen[..., 0], seen[..., 1], cv2.INTER_LINEAR)
+        return _Layer(colour, cover, depth, seen)
+
+    def _place(self, frame: int) -> Float[np.ndarray, "V 3"]:
+        """Every vertex in the picture's pixels: turned about the neck, moved so the anchor arrives."""
+        motion, head, person = self.motion, self.head, self.person
+        turn = head.turned(motion.angles[frame, person])
+        push = self._forward() * PROTRUSION * self.iod * motion.pucker[frame, person]
+        points = head.vertices + self.near_lips[:, None] * push - head.pivot
+        turned = np.einsum("nij,nj->ni", turn[head.row], points)
+        lips = motion.anchors[person] == "lips"
+        anchor = turn[0] @ (self.anchor + lips * push - head.pivot)
+        goal = motion.position[frame, person] * motion.unit + [*motion.origin, 0.0]
+        lean = LEAN + (1 - LEAN) * head.follow[head.row]
+        rest = head.pivot - self.margin  # shoulders stay between where they were and the head's shift
+        shift = np.outer(lean, goal - anchor) + np.outer(1 - lean, rest)
+        shift[:, 2] = goal[2] - anchor[2]
+        return turned + shift
+
+    def _forward(self) -> Float[np.ndarray, "3"]:
+        """Where the face looks in the photo, pixel frame."""
+        return Y_DOWN @ head_rotation(self.head.angles) @ np.array([0.0, 0.0, 1.0])
+
+    def _express(self, frame: int) -> None:
+        """Repaint eyes and mouth, and lower what is known of them as far as they were moved."""
+        motion, p = self.motion, self.person
+        parting = motion.parting[frame, p]
+        regions = expression_offsets(
+            self.head.points,
+            (self.head.texture.shape[0], self.head.photo_width),
+            float(motion.eyelids[frame, p]),
+            float(motion.pucker[frame, p]),
+            None if abs(parting - self.parting) < 1e-4 else float(parting),
+            motion.gaze[frame, p],
+        )
+        paint(self.texture, self.head.texture, regions)
+        for (left, top, right, bottom), offsets in regions:
+            moved = np.linalg.norm(offsets, axis=-1) / (0.12 * self.iod)
+            self.texture[top:bottom, left:right, 3] *= np.clip(1 - moved, 0, 1)
+
+
+def _compose(cutout: Cutout, layers: list[_Layer]) -> GuideFrame:
+    """Both people over the background; per pixel, whoever is nearer is in front."""
+    left, right = layers
+    first = (left.depth < right.depth).astype(np.float32)  # where the left one is in front
+    visible = [left.alpha[..., 0] * first, right.alpha[..., 0] * (1 - first)]
+    shaded = [_shade(layers[i], visible[1 - i]) for i in (0, 1)]
+    soft = cv2.blur(first, (3, 3))[..., None]
+    orders = [_over(shaded, layers, order, cutout.background) for order in ((1, 0), (0, 1))]
+    rgb = orders[0] * soft + orders[1] * (1 - soft)
+    layer = _front_layer(layers, first)
+    pick = [layer == 1, layer == 2]
+    known = np.select(pick, [left.known, right.known], cutout.seen.astype(np.float32))
+    return GuideFrame(
+        rgb=np.clip(rgb, 0, 1, out=rgb),
+        confidence=known.astype(np.float32),
+        disocclusion=known < 0.05,
+        layer=layer,
+        depth=np.select(pick, [left.depth, right.depth], np.float32(np.inf)),
+        flow=np.select([p[..., None] for p in pick], [left.flow, right.flow], np.float32(0)),
+    )
+
+
+def _over(
+    shaded: list[np.ndarray], layers: list[_Layer], order: tuple[int, int], ground: np.ndarray
+) -> Float[np.ndarray, "H W 3"]:
+    """Porter and Duff's "over", from the back to the front."""
+    for i in order:
+        ground = ground + (shaded[i] - ground) * layers[i].alpha
+    return ground
+
+
+def _shade(layer: _Layer, other: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:
+    """Two faces close together keep light from each other (ambient occlusion, by a wide blur)."""
+    height, width = other.shape
+    small = cv2.resize(other, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    near = cv2.resize(cv2.GaussianBlur(small, (0, 0), height / 4 / 40), (width, height))
+    return layer.colour * (1 - CONTACT_SHADE * near[..., None])
+
+
+def _front_layer(layers: list[_Layer], first: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
+    there = [(layer.alpha[..., 0] > 0.5) & (layer.depth < FAR) for layer in layers]
+    left = there[0] & ((first > 0.5) | ~there[1])
+    return np.where(left, 1, np.where(there[1], 2, 0)).astype(np.uint8)
