@@ -70,6 +70,7 @@ def test_drawing_goes_into_the_given_axes_and_returns_nothing(dtype: type) -> No
     points, field = np.ones((2, 5, 3)), np.ones((20, 30, 2), np.float32)
     x = np.arange(5.0)
     for draw in (
+        lambda ax: show.picture(image, ax=ax, title="a"),
         lambda ax: show.strip(image[None], ax=ax),
         lambda ax: show.sheet([image], ax=ax),
         lambda ax: show.overlay(image, points, ax=ax),
@@ -82,6 +83,13 @@ def test_drawing_goes_into_the_given_axes_and_returns_nothing(dtype: type) -> No
         assert draw(ax) is None
         assert pyplot.get_fignums() == [1] and ax.has_data()
         ax.figure.canvas.draw()
+
+
+def test_picture_keeps_its_pixels() -> None:
+    image = RNG.integers(0, 255, (20, 30, 3), np.uint8)
+    show.picture(image, title="a photo")
+    np.testing.assert_array_equal(page(pyplot.gca()), image)
+    assert pyplot.gca().get_title() == "a photo"
 
 
 def test_overlay_puts_points_where_they_are() -> None:

@@ -1,0 +1,1 @@
+"""Measures every figure that this project claims, area by area."""
