@@ -1,0 +1,189 @@
+"""Where models and packaged files lie, and how they get there.
+(find_model, models_table, data_path, MODELS, Model, ModelMissing)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from kisslab.records import Result, record
+
+
+@record
+class Model(Result):
+    """One file that others made and that is fetched at most once."""
+
+    name: str
+    file: str
+    size: int  # bytes
+    sha256: str
+    licence: str
+    permits: str  # one plain sentence
+    commercial: bool  # whether commercial use is permitted
+    address: str  # canonical
+
+
+@record
+class Listed(Result):
+    """A row of `kisslab models`."""
+
+    name: str
+    file: str
+    size: str
+    licence: str
+    permits: str
+    place: str  # a path, or what is wrong
+
+
+MODELS = (
+    Model(
+        name="face_landmarker",
+        file="face_landmarker.task",
+        size=3_758_596,
+        sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        licence="Apache-2.0",
+        permits="Any use, also commercial, with the licence text kept.",
+        commercial=True,
+        address="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/"
+        "float16/1/face_landmarker.task",
+    ),
+    Model(
+        name="buffalo_l",
+        file="buffalo_l.zip",
+        size=288_621_354,
+        sha256="80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f",
+        licence="InsightFace model licence",
+        permits="Non-commercial research only.",
+        commercial=False,
+        address="https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_l.zip",
+    ),
+)
+
+
+class ModelMissing(FileNotFoundError):
+    """A model is nowhere, or damaged, and could not be fetched; the message says what to do."""
+
+
+def find_model(name: str, path: str | Path | None = None) -> Path:
+    """The file of a model of MODELS, fetched if it is nowhere; the first place that has it wins.
+
+    Places: `path`, the folder KISSLAB_MODELS, the packaged files, the user's cache (KISSLAB_CACHE
+    moves it), the canonical address (not with KISSLAB_OFFLINE=1). Only a file with the right
+    sha256 counts; `path` alone is taken as it is, for whoever names a file wants that one.
+    Raises ModelMissing. A licence that forbids commercial use is said once, as a log message.
+    """
+    model = _named(name)
+    if path is not None and not Path(path).is_file():
+        raise ModelMissing(f"{path}: no such file; leave the path out to use {model.file}")
+    found = Path(path) if path is not None else _search(model) or _fetch(model)
+    if not model.commercial:
+        _say_licence(model.name)
+    return found
+
+
+def models_table() -> tuple[Listed, ...]:
+    """Every model of MODELS and where it lies on this machine; nothing is fetched."""
+    return tuple(
+        Listed(m.name, m.file, f"{m.size / 1e6:.1f} MB", m.licence, m.permits, _place(m))
+        for m in MODELS
+    )
+
+
+def data_path(name: str) -> Path:
+    """The path of a file or folder that travels with kisslab, in a wheel and in a checkout."""
+    package = Path(__file__).parent
+    wheel, checkout = package / "data", package.parent / "data"
+    return (wheel if wheel.is_dir() else checkout) / name
+
+
+def _named(name: str) -> Model:
+    for model in MODELS:
+        if model.name == name:
+            return model
+    raise ValueError(f"no model named {name!r}; there are {', '.join(m.name for m in MODELS)}")
+
+
+def _places(model: Model) -> Iterator[Path]:
+    """Where the file may lie, best first."""
+    if os.environ.get("KISSLAB_MODELS"):
+        yield Path(os.environ["KISSLAB_MODELS"]) / model.file
+    yield data_path("models") / model.file
+    yield _cache() / model.file
+
+
+def _cache() -> Path:
+    place = os.environ.get("KISSLAB_CACHE")
+    return Path(place) if place else platformdirs.user_cache_path("kisslab") / "models"
+
+
+def _search(model: Model) -> Path | None:
+    return next((place for place in _places(model) if _state(place, model) == "here"), None)
+
+
+def _state(place: Path, model: Model) -> str:
+    """'here', 'not there', or 'damaged'."""
+    if not place.is_file():
+        return "not there"
+    stat = place.stat()
+    whole = stat.st_size == model.size and _sha256(place, stat.st_mtime_ns) == model.sha256
+    return "here" if whole else "damaged, its sha256 is wrong"
+
+
+@lru_cache
+def _sha256(path: Path, mtime: int) -> str:
+    """Of a file as it was at `mtime`: large models are read once per process."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _fetch(model: Model) -> Path:
+    """Download beside the target, check, rename: a file under its own name is always whole."""
+    if os.environ.get("KISSLAB_OFFLINE") == "1":
+        raise _missing(model, "KISSLAB_OFFLINE=1 forbids fetching it")
+    import pooch  # both take a while, and few runs come here
+    import requests
+
+    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)
+    try:
+        pooch.retrieve(model.address, model.sha256, model.file, _cache(), downloader=downloader)
+    except requests.ConnectionError as error:
+        host = urlsplit(model.address).hostname
+        raise _missing(model, f"{host} can't be reached; is there internet?") from error
+    except (OSError, ValueError) as error:  # no space, no right to write, 404; a wrong sha256
+        raise _missing(model, f"fetching it failed: {error}") from error
+    return _cache() / model.file
+
+
+def _missing(model: Model, why: str) -> ModelMissing:
+    looked = "".join(f"\n  {place}: {_state(place, model)}" for place in _places(model))
+    return ModelMissing(
+        f"{model.file} is needed, and {why}\nLooked in:{looked}\nTo do: fetch {model.address} "
+        f"({model.size / 1e6:.1f} MB) on any machine with internet, put it into a folder, and set "
+        "KISSLAB_MODELS to that folder."
+    )
+
+
+def _place(model: Model) -> str:
+    found = _search(model)
+    if found:
+        return str(found)
+    damaged = [place for place in _places(model) if place.is_file()]
+    return f"{damaged[0]}: {_state(damaged[0], model)}" if damaged else "not here"
+
+
+@cache
+def _say_licence(name: str) -> None:
+    """Once per process: the cache remembers that it was said."""
+    model = _named(name)
+    logging.getLogger("kisslab").warning("%s: %s (%s)", model.file, model.permits, model.licence)
