@@ -17,8 +17,8 @@ from kisslab.photo import Photo, photo_from_array
 from kisslab.records import Result, record
 
 ASPECT = 1.6  # width over height of the new picture
-FACE_SHARE = 0.52  # height of a face, forehead to chin, over the picture's height
-EYE_LINE = 0.45  # of the picture's height
+FACE_SHARE = 0.54  # height of a face, forehead to chin, over the picture's height
+EYE_LINE = 0.46  # of the picture's height
 SPACING = 1.62  # between the faces' middles, face widths: room to approach, near enough to reach
 MOST_GAIN = 1.18  # light is matched, skin is not: what a gain beyond this mends, it would falsify
 MARGIN = 0.4  # of the longer side: how far people are kept beyond the picture's edges

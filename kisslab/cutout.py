@@ -195,14 +195,24 @@ def _extend(
 ) -> tuple[Float[np.ndarray, "H W 3"], Float[np.ndarray, "H W"]]:
     """Continue what the photo's edges cut off: chest below, shoulders sideways, hair above."""
     height, width = alpha.shape
-    colour = cv2.copyMakeBorder(colour, pad, pad, pad, pad, cv2.BORDER_REFLECT)
+    colour = cv2.copyMakeBorder(colour, pad, 0, 0, 0, cv2.BORDER_REFLECT)
+    colour = cv2.copyMakeBorder(colour, 0, pad, pad, pad, cv2.BORDER_REPLICATE)
+    _soften_below(colour, pad)
     alpha = cv2.copyMakeBorder(alpha, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
     alpha[pad + height :] = alpha[pad + height - 1]
     chin = frame.points[at.CHIN, 1] + pad
     for edge, step in ((pad, -1), (pad + width - 1, 1)):
         _slope_shoulder(alpha, edge, step, pad, chin - 0.3 * frame.height, frame.width)
-    _round_crown(alpha, pad)
+    _round_crown(alpha, pad, 0.25 * frame.width)
     return colour, cv2.GaussianBlur(alpha, (0, 0), 0.7)
+
+
+def _soften_below(colour: Float[np.ndarray, "H W 3"], pad: int) -> None:
+    """The stripes that replication draws below the photo become soft (in place)."""
+    below = colour[-pad:]
+    soft = cv2.GaussianBlur(below, (0, 0), 0.06 * pad)
+    weight = np.clip(np.arange(pad) / (0.25 * pad), 0, 1)[:, None, None].astype(np.float32)
+    colour[-pad:] = below * (1 - weight) + soft * weight
 
 
 def _slope_shoulder(
@@ -220,12 +230,13 @@ def _slope_shoulder(
     alpha[:, columns] = np.maximum(alpha[:, columns], np.clip(y - fall + 0.5, 0, 1))
 
 
-def _round_crown(alpha: Float[np.ndarray, "H W"], pad: int) -> None:
-    """Hair that the upper edge cuts off gets a round top (in place)."""
-    columns = np.flatnonzero(alpha[pad] > 0.5)
-    if len(columns) < 8:
+def _round_crown(alpha: Float[np.ndarray, "H W"], pad: int, least: float) -> None:
+    """Hair that the upper edge cuts off over more than `least` pixels gets a round top (in place)."""
+    columns = np.flatnonzero(alpha[pad + 2] > 0.5)
+    if len(columns) < least:
         return
+    columns = np.arange(columns[0], columns[-1] + 1)
     centre, half = columns.mean(), np.ptp(columns) / 2 + 1
-    cap = 0.35 * half * np.sqrt(np.clip(1 - ((columns - centre) / half) ** 2, 0, 1))
-    y = np.arange(pad)[:, None]
-    alpha[:pad, columns] = np.clip(y - (pad - cap) + 0.5, 0, 1)
+    cap = 0.22 * half * np.sqrt(np.clip(1 - ((columns - centre) / half) ** 2, 0, 1))
+    y = np.arange(pad + 2)[:, None]
+    alpha[: pad + 2, columns] = np.clip(y - (pad - cap) + 0.5, 0, 1)

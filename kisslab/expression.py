@@ -12,7 +12,7 @@ from jaxtyping import Float
 from kisslab import anatomy as at
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
-Offsets = Float[np.ndarray, "h w 2"]
+Offsets = Float[np.ndarray, "h w 3"]  # x, y in pixels; a factor on the colour
 EYEBALL = 1.2  # radius of an eyeball, as a share of half the eye's width
 KISS_WIDTH = 0.42  # width of puckered lips, inter-ocular distances
 
@@ -46,7 +46,9 @@ def paint(
         y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
         x, y = x + offsets[..., 0], y + offsets[..., 1]
         mode = cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE
-        target[top:bottom, left:right] = cv2.remap(texture, x, y, *mode)
+        warped = cv2.remap(texture, x, y, *mode)
+        target[top:bottom, left:right] = warped
+        target[top:bottom, left:right, :3] *= offsets[..., 2:]
 
 
 def expression_offsets(
@@ -108,8 +110,8 @@ class _Region:
         return float((point[:2] - self.centre) @ self.across)
 
     def to_pixels(self, offsets: Offsets) -> Offsets:
-        rows = offsets[..., :1] * self.along + offsets[..., 1:] * self.across
-        return rows.astype(np.float32)
+        rows = offsets[..., :1] * self.along + offsets[..., 1:2] * self.across
+        return np.concatenate([rows, offsets[..., 2:]], -1).astype(np.float32)
 
 
 def _eye_offsets(
@@ -117,15 +119,14 @@ def _eye_offsets(
 ) -> Offsets:
     """The upper lid slides down over the ball and draws the skin below the brow with it."""
     index = at.RIGHT_BROW if eye.centre[0] < points[168, 0] else at.LEFT_BROW
-    brow = max(eye.height_of(p) for p in points[index])
-    gap = eye.lower - eye.upper
-    lid = eye.upper + 0.93 * closed * gap  # the lower lid meets it a little above its own rest
-    along = np.clip((eye.y - brow) / np.maximum(lid - brow, 1.0), 0, 1)
-    skin = np.where(eye.y <= lid, -(lid - eye.upper) * along**2, 0.0)
+    brow = np.median([eye.height_of(p) for p in points[index]])
+    lid = eye.upper + 1.04 * closed * (eye.lower - eye.upper)
+    skin = _slide(eye.y, brow, eye.upper, lid, rigid=0.35)
     inside = np.clip(np.minimum(eye.y - eye.upper, eye.lower - eye.y) / (0.3 * eye.half), 0, 1)
     ball = EYEBALL * eye.half * np.sin(np.radians(gaze))  # a turned ball moves its iris by r sin(a)
     open_ball = np.where(eye.y > lid, inside, 0.0)
-    return np.stack([-ball[0] * open_ball, skin + ball[1] * open_ball], -1)
+    shade = np.ones_like(skin)
+    return np.stack([-ball[0] * open_ball, skin + ball[1] * open_ball, shade], -1)
 
 
 def _mouth_offsets(
@@ -141,7 +142,8 @@ def _mouth_offsets(
     near = np.exp(-((mouth.x / (1.25 * mouth.half)) ** 4) - (mouth.y / (1.1 * mouth.half)) ** 4)
     x = mouth.x * (1 + (1 / shrink - 1) * near)
     y = mouth.y * (1 - 0.14 * pucker * near)  # gathered lips are fuller
-    return np.stack([x - mouth.x, y - mouth.y + _lip_shift(mouth, points, y, iod, parting)], -1)
+    shift, shade = _lip_shift(mouth, points, y, iod, parting)
+    return np.stack([x - mouth.x, y - mouth.y + shift, shade], -1)
 
 
 def _lip_shift(
@@ -150,18 +152,37 @@ def _lip_shift(
     y: Float[np.ndarray, "h w"],
     iod: float,
     parting: float | None,
-) -> Float[np.ndarray, "h w"]:
-    """Vertical offsets that bring the inner lips `parting` apart."""
-    gap = mouth.lower - mouth.upper
+) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+    """Vertical offsets that bring the inner lips `parting` apart, and the dark between them."""
     if parting is None:
-        return np.zeros_like(y)
-    middle = (mouth.lower + mouth.upper) / 2
+        return np.zeros_like(y), np.ones_like(y)
+    gap = mouth.lower - mouth.upper
+    middle = mouth.upper + 0.25 * gap  # an open mouth closes by its jaw more than by its upper lip
     bow = np.sqrt(np.clip(1 - (mouth.x / mouth.half) ** 2, 0, 1))
     wide = gap / max(gap.max(), 1e-6) if gap.max() > 0.02 * iod else bow
     new = parting * iod * wide
+    up, low = middle - 0.25 * new, middle + 0.75 * new
     nose, chin = mouth.height_of(points[at.NOSE_BASE]), mouth.height_of(points[at.CHIN])
-    up, low = middle - new / 2, middle + new / 2
-    above = (up - mouth.upper) * np.clip((y - nose) / np.maximum(up - nose, 1), 0, 1) ** 2
-    below = (mouth.lower - low) * np.clip((chin - y) / np.maximum(chin - low, 1), 0, 1) ** 2
-    within = (y - middle) * (gap / np.maximum(new, 1e-3) - 1)
-    return np.where(y <= up, -above, np.where(y >= low, below, within))
+    shift = _slide(y, nose, mouth.upper, up, rigid=0.5) + _slide(y, chin, mouth.lower, low, rigid=0.3)
+    between = (y > up) & (y < low)
+    within = (mouth.upper + (y - up) * gap / np.maximum(new, 1e-3)) - y
+    opened = np.clip((new - gap) / np.maximum(new, 1e-3), 0, 1)  # the photo shows nothing in there
+    return np.where(between, within, shift), np.where(between, 1 - 0.75 * opened, 1.0)
+
+
+def _slide(
+    y: Float[np.ndarray, "h w"],
+    fixed: float,
+    old: Float[np.ndarray, "h w"],
+    new: Float[np.ndarray, "h w"],
+    rigid: float,
+) -> Float[np.ndarray, "h w"]:
+    """Offsets that carry an edge from `old` to `new` while the height `fixed` stays.
+
+    The share `rigid` of what lies between travels with the edge unstretched (lashes, the red of the
+    lip); the rest is stretched evenly, so colours never run.
+    """
+    length = np.where(np.abs(new - fixed) < 1, 1.0, new - fixed)
+    along = (y - fixed) / length
+    soft = np.clip(1 - rigid * np.abs(old - fixed) / np.abs(length), 0.2, 1)
+    return np.where((along > 0) & (along <= 1), -(new - old) * np.clip(along / soft, 0, 1), 0.0)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -17,12 +18,11 @@ from kisslab.cutout import Cutout, cut_out
 from kisslab.expression import expression_offsets, paint
 from kisslab.faces import Faces
 from kisslab.head import Head, build_head
-from kisslab.motion import Y_DOWN, Motion, anchor_point, head_rotation
+from kisslab.motion import PROTRUSION, Y_DOWN, Motion, anchor_point, head_rotation
 from kisslab.photo import Photo
-from kisslab.raster import FAR, rasterize
+from kisslab.raster import FAR, blend, rasterize
 from kisslab.records import Result, record
 
-PROTRUSION = 0.07  # how far fully puckered lips come forward, inter-ocular distances
 LEAN = 0.65  # share of the head's travel that the shoulders make
 CONTACT_SHADE = 0.3  # darkening where the other person is close
 
@@ -65,20 +65,23 @@ def draw_guide(photo: Photo, faces: Faces, motion: Motion, cutout: Cutout | None
     frames and in pixels. The idea, a warped guide for a generator to repair, follows ViewCrafter
     (Yu et al. 2024) and Go-with-the-Flow (Burgert et al. 2025).
     """
-    drawn = list(guide_frames(photo, faces, motion, cutout))
-
-    def stacked(name: str) -> np.ndarray:
-        return np.stack([getattr(frame, name) for frame in drawn])
-
-    return Guide(
-        frames=stacked("rgb"),
-        confidence=stacked("confidence"),
-        disocclusion=stacked("disocclusion"),
-        layers=stacked("layer"),
-        depth=stacked("depth"),
-        flow=stacked("flow"),
+    cutout = cut_out(photo, faces) if cutout is None else cutout
+    shape = (len(motion.gap), *cutout.background.shape[:2])
+    guide = Guide(
+        frames=np.empty((*shape, 3), np.float32),
+        confidence=np.empty(shape, np.float32),
+        disocclusion=np.empty(shape, bool),
+        layers=np.empty(shape, np.uint8),
+        depth=np.empty(shape, np.float32),
+        flow=np.empty((*shape, 2), np.float32),
         fps=motion.fps,
     )
+    names = ("rgb", "confidence", "disocclusion", "layer", "depth", "flow")
+    arrays = [value.base for _, value in guide.items() if isinstance(value, np.ndarray)]
+    for t, frame in enumerate(guide_frames(photo, faces, motion, cutout)):
+        for name, array in zip(names, arrays, strict=True):
+            array[t] = getattr(frame, name)
+    return guide
 
 
 def guide_frames(
@@ -86,10 +89,11 @@ def guide_frames(
 ) -> Iterator[GuideFrame]:
     """The frames of `draw_guide`, one by one."""
     cutout = cut_out(photo, faces) if cutout is None else cutout
-    people = [_Actor(cutout, faces, motion, person) for person in (0, 1)]
-    for frame in range(len(motion.gap)):
-        layers = [actor.draw(frame) for actor in people]
-        yield _compose(cutout, layers)
+    with ThreadPoolExecutor(2) as pool:  # one thread a person: the heavy loops run outside the GIL
+        people = list(pool.map(lambda person: _Actor(cutout, faces, motion, person), (0, 1)))
+        for frame in range(len(motion.gap)):
+            layers = list(pool.map(lambda actor, t=frame: actor.draw(t), people))
+            yield _compose(cutout, layers)
 
 
 class _Layer:
@@ -97,8 +101,8 @@ class _Layer:
 
     def __init__(self, colour: np.ndarray, cover: np.ndarray, depth: np.ndarray, seen: np.ndarray):
         # Coverage is 0 or 1 inside; a ramp one pixel inward takes the stairs off the outline.
-        self.alpha = np.clip(2 * cv2.blur(cover, (3, 3)) - 1, 0, cover)[..., None]
-        self.colour, self.known = colour[..., :3], colour[..., 3] * seen[..., 2]
+        self.alpha = np.clip(2 * cv2.blur(cover, (3, 3)) - 1, 0, cover)
+        self.colour, self.known = colour, colour[..., 3] * seen[..., 2]
         self.depth, self.flow = depth, seen[..., 3:5]
 
 
@@ -165,7 +169,7 @@ class _Actor:
         )
         paint(self.texture, self.head.texture, regions)
         for (left, top, right, bottom), offsets in regions:
-            moved = np.linalg.norm(offsets, axis=-1) / (0.12 * self.iod)
+            moved = np.linalg.norm(offsets[..., :2], axis=-1) / (0.12 * self.iod)
             self.texture[top:bottom, left:right, 3] *= np.clip(1 - moved, 0, 1)
 
 
@@ -173,16 +177,19 @@ def _compose(cutout: Cutout, layers: list[_Layer]) -> GuideFrame:
     """Both people over the background; per pixel, whoever is nearer is in front."""
     left, right = layers
     first = (left.depth < right.depth).astype(np.float32)  # where the left one is in front
-    visible = [left.alpha[..., 0] * first, right.alpha[..., 0] * (1 - first)]
-    shaded = [_shade(layers[i], visible[1 - i]) for i in (0, 1)]
-    soft = cv2.blur(first, (3, 3))[..., None]
-    orders = [_over(shaded, layers, order, cutout.background) for order in ((1, 0), (0, 1))]
-    rgb = orders[0] * soft + orders[1] * (1 - soft)
+    visible = [left.alpha * first, right.alpha * (1 - first)]
+    rgb = blend(
+        cutout.background,
+        (left.colour, right.colour),
+        (left.alpha, right.alpha),
+        (_shade(visible[1]), _shade(visible[0])),
+        cv2.blur(first, (3, 3)),
+    )
     layer = _front_layer(layers, first)
     pick = [layer == 1, layer == 2]
     known = np.select(pick, [left.known, right.known], cutout.seen.astype(np.float32))
     return GuideFrame(
-        rgb=np.clip(rgb, 0, 1, out=rgb),
+        rgb=rgb,
         confidence=known.astype(np.float32),
         disocclusion=known < 0.05,
         layer=layer,
@@ -191,24 +198,15 @@ def _compose(cutout: Cutout, layers: list[_Layer]) -> GuideFrame:
     )
 
 
-def _over(
-    shaded: list[np.ndarray], layers: list[_Layer], order: tuple[int, int], ground: np.ndarray
-) -> Float[np.ndarray, "H W 3"]:
-    """Porter and Duff's "over", from the back to the front."""
-    for i in order:
-        ground = ground + (shaded[i] - ground) * layers[i].alpha
-    return ground
-
-
-def _shade(layer: _Layer, other: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:
+def _shade(other: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
     """Two faces close together keep light from each other (ambient occlusion, by a wide blur)."""
     height, width = other.shape
     small = cv2.resize(other, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     near = cv2.resize(cv2.GaussianBlur(small, (0, 0), height / 4 / 40), (width, height))
-    return layer.colour * (1 - CONTACT_SHADE * near[..., None])
+    return 1 - CONTACT_SHADE * near
 
 
 def _front_layer(layers: list[_Layer], first: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
-    there = [(layer.alpha[..., 0] > 0.5) & (layer.depth < FAR) for layer in layers]
+    there = [(layer.alpha > 0.5) & (layer.depth < FAR) for layer in layers]
     left = there[0] & ((first > 0.5) | ~there[1])
     return np.where(left, 1, np.where(there[1], 2, 0)).astype(np.uint8)

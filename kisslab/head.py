@@ -25,6 +25,7 @@ from kisslab.records import Result, record
 ROWS, FRONT, BACK = 128, 60, 22  # mesh rows, columns of the front and of the back
 BACK_TEXELS = 256  # width of the completed texture, from the right rim round to the left
 FRINGE = np.array([0.0, 0.006, 0.016, 0.032, 0.06])  # soft hair beyond the rim, shares of the width
+INSET = 0.012  # the closed body ends this far inside the outline, whose pixels are half background
 EAR_DEPTH = 0.20  # head's widest section behind the oval's side points, face widths
 BACK_DEPTH = 0.52  # back of the skull behind that section, face widths
 NECK_DEPTH = 0.34
@@ -118,10 +119,12 @@ class _Rows:
         bottom = min(filled[-1], self.chin + 1.1 * self.height)
         self.y = np.linspace(filled[0] + 1, bottom, ROWS)
         lines = solid[self.y.astype(int)]
-        left_edge = gaussian_filter1d(lines.argmax(1).astype(float), 1.2)
+        inset = INSET * self.width
+        left_edge = gaussian_filter1d(lines.argmax(1).astype(float), 1.2) + inset
         right_edge = solid.shape[1] - 1 - lines[:, ::-1].argmax(1)
-        right_edge = gaussian_filter1d(right_edge.astype(float), 1.2)
-        self.centre, self.half = (left_edge + right_edge) / 2, (right_edge - left_edge) / 2
+        right_edge = gaussian_filter1d(right_edge.astype(float), 1.2) - inset
+        self.centre = (left_edge + right_edge) / 2
+        self.half = np.maximum((right_edge - left_edge) / 2, 1.0)
         head = (self.y > self.forehead) & (self.y < self.forehead + 0.5 * self.height)
         self.head_half = float(np.percentile(self.half[head], 70))
 
@@ -184,7 +187,7 @@ def _back(rows: _Rows, points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, 
     """Half ellipses behind the outline: as deep as a skull with its hair, then as a neck."""
     hair = 0.6 * max(rows.head_half - 0.52 * rows.width, 0)
     skull = (BACK_DEPTH * rows.width + hair) * rows.round_top(rows.forehead + 0.12 * rows.height)
-    nape = _ease((rows.y - rows.chin + 0.22 * rows.height) / (0.35 * rows.height))
+    nape = _ease((rows.y - rows.chin + 0.5 * rows.height) / (0.45 * rows.height))
     depth = skull * (1 - nape) + NECK_DEPTH * rows.width * nape
     depth = np.minimum(depth, 1.5 * rows.half + 0.05 * rows.width)
     turn = np.pi * np.linspace(0, 1, BACK)
@@ -231,9 +234,9 @@ def _complete(
     for rim, weight in zip(rims, near, strict=True):
         base = base * (1 - weight) + rim[:, None] * weight
     strands = _strands((len(alpha), BACK_TEXELS), rows.width, seed)
-    covered = 1 - _ease((y - rows.chin + 0.1 * rows.height) / (0.1 * rows.height))
-    is_hair = np.exp(-np.sum((base - hair) ** 2, -1) / 0.02)
-    amount = contrast * np.maximum(covered[:, None], is_hair)
+    covered = 1 - _ease((y - rows.forehead - 0.62 * rows.height) / (0.08 * rows.height))
+    is_hair = np.exp(-np.sum((base - hair) ** 2, -1) / 0.005)
+    amount = 0.6 * contrast * np.maximum(covered[:, None], is_hair)
     return np.clip(base * (1 + (amount * strands)[..., None]), 0, 1).astype(np.float32)
 
 
@@ -283,13 +286,13 @@ def _base_colour(
     y: Int[np.ndarray, " H"],
 ) -> Float[np.ndarray, "H 3"]:
     """The rim's colour where it is hair; beside ears and cheeks the hair's, down to the nape."""
-    like_hair = np.linalg.norm(rim - hair, axis=1) < np.linalg.norm(rim - skin, axis=1)
-    head = y < rows.chin - 0.02 * rows.height
-    shaded = hair * 0.85  # hair below the ear lies in the head's own shadow
-    temple = y < rows.forehead + 0.1 * rows.height
-    use_rim = (like_hair | ~head)[:, None]
-    base = np.where(use_rim, rim, np.where(temple[:, None], hair, shaded))
-    return gaussian_filter1d(base, 0.03 * rows.height, axis=0)
+    down = (y - rows.forehead) / rows.height  # 0 hairline .. 1 chin
+    off = np.linalg.norm(rim - hair, axis=1) / (np.linalg.norm(rim - skin, axis=1) + 1e-6)
+    long_hair = np.mean(off[(down > 0.3) & (down < 0.6)] < 0.5) > 0.5  # it covers the ears
+    use_rim = (off < 0.6) & (long_hair | (down < 0.2)) | (down > 1.05)
+    behind = np.where((down < 0.62)[:, None], hair * 0.9, skin * 0.75)  # the nape, then the neck
+    base = np.where(use_rim[:, None], rim, behind)
+    return gaussian_filter1d(base, 0.02 * rows.height, axis=0)
 
 
 def _strands(shape: tuple[int, int], width: float, seed: int) -> Float[np.ndarray, "H B"]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.interpolate import LinearNDInterpolator
+from scipy.ndimage import map_coordinates
 from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
 
@@ -25,6 +26,8 @@ from kisslab.records import Result, atomic, record
 PHASES = ("apart", "approach", "near", "contact", "release")
 ANCHORS = ("lips", "forehead", "cheek")
 NEAR, TOUCH = 0.35, 0.05  # gaps (inter-ocular distances) below which a frame counts as near, touching
+PROTRUSION = 0.09  # how far fully puckered lips come forward, inter-ocular distances (some 8 mm)
+SOFT = 0.08  # how far noses and cheeks give way to each other, inter-ocular distances (some 7 mm)
 QUANTITIES = ("yaw", "pitch", "roll", "eyelids", "pucker", "parting", "gaze_x", "gaze_y")
 Y_DOWN = np.diag([1.0, -1.0, -1.0])  # between head_rotation's frame (y up, z near) and pixels
 
@@ -37,7 +40,7 @@ class Style(Result):
     anchors: tuple[str, str]  # of the kisser and of the kissed
     yaw: tuple[float, float]  # toward each other: kisser, kissed
     pitch: tuple[float, float]
-    tilt: float | None  # least tilt of the two heads in opposite senses; None: no tilt is needed
+    noses: bool  # whether noses must pass each other: then tilt and chin are solved for
     arrive: float  # when they touch
     leave: float  # when they part again; 1 holds to the end
     part_to: float  # gap at the end when they part, as a share of the first gap
@@ -48,13 +51,13 @@ class Style(Result):
 
 
 STYLES = (
-    Style("peck", ("lips", "lips"), (64, 64), (0, 0), 8, 0.52, 0.66, 0.45, 1.0, 0.0, (0.9, 0.9), 0),
-    Style("tender", ("lips", "lips"), (68, 68), (0, 0), 12, 0.66, 1, 0, 0.7, 0.0, (1, 1), 1.0),
-    Style("french", ("lips", "lips"), (70, 70), (0, 0), 18, 0.5, 1, 0, 0.45, 0.05, (1, 1), 4.0),
-    Style("forehead", ("lips", "forehead"), (66, 46), (-2, 16), None, 0.6, 1, 0, 0.8, 0.0, (1, 1), 0.6),
-    Style("cheek", ("lips", "cheek"), (66, 8), (0, 0), None, 0.55, 0.78, 0.4, 0.9, 0.0, (1, 0.25), 0),
+    Style("peck", ("lips", "lips"), (64, 64), (0, 0), True, 0.52, 0.66, 0.45, 1.0, 0.0, (0.9, 0.9), 0),
+    Style("tender", ("lips", "lips"), (68, 68), (0, 0), True, 0.66, 1, 0, 0.7, 0.0, (1, 1), 1.0),
+    Style("french", ("lips", "lips"), (70, 70), (0, 0), True, 0.5, 1, 0, 0.45, 0.05, (1, 1), 4.0),
+    Style("forehead", ("lips", "forehead"), (66, 46), (-2, 16), False, 0.6, 1, 0, 0.8, 0.0, (1, 1), 0.6),
+    Style("cheek", ("lips", "cheek"), (66, 8), (0, 0), False, 0.55, 0.78, 0.4, 0.9, 0.0, (1, 0.25), 0),
 )  # fmt: skip
-FARTHEST_TURN = 78.0  # degrees from the photo's own yaw: beyond, hardly a texel of the face remains
+FARTHEST_TURN = 82.0  # degrees from the photo's own yaw: beyond, hardly a texel of the face remains
 
 
 @record
@@ -189,8 +192,8 @@ def plan_kiss(
     if not (seconds >= 0.5 and fps >= 4):
         raise ValueError(f"seconds={seconds}, fps={fps}: plan at least 0.5 s at 4 frames/s or more")
     kisser = 0 if chosen.anchors[0] == chosen.anchors[1] else _taller(faces)
-    tilt = 0.0 if chosen.tilt is None else _least_tilt(faces, chosen, kisser, chosen.tilt)
-    keyframes = _keyframes(faces, chosen, kisser, tilt, seconds, fps, seed)
+    poses = _contact_poses(faces, chosen, kisser)
+    keyframes = _keyframes(faces, chosen, kisser, poses, seconds, fps, seed)
     return motion_from_keyframes(keyframes, faces)
 
 
@@ -291,46 +294,98 @@ def anchor_point(points: Float[np.ndarray, "478 3"], name: str, person: int) -> 
 
 def placed_points(motion: Motion, faces: Faces, frame: int) -> Float[np.ndarray, "2 478 3"]:
     """Both rigid faces where the plan puts them in one frame, inter-ocular distances."""
-    turn = head_rotation(motion.angles[frame]) @ head_rotation(faces.angles).swapaxes(-1, -2)
-    turn = Y_DOWN @ turn @ Y_DOWN
-    anchors = anchor_points(faces, motion.anchors)
-    local = (faces.points - anchors[:, None]) / motion.unit
-    return np.einsum("pij,pnj->pni", turn, local) + motion.position[frame][:, None]
+    angles, pucker = motion.angles[frame], motion.pucker[frame]
+    places = [_FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
+    return np.stack([places[p].at(motion.position[frame, p], angles[p], pucker[p]) for p in (0, 1)])
 
 
-def nose_crossings(motion: Motion, faces: Faces, depth: float = 0.03) -> Int[np.ndarray, " T"]:
+def nose_crossings(motion: Motion, faces: Faces, soft: float = SOFT) -> Int[np.ndarray, " T"]:
     """How many nose points lie inside the partner's face, in each frame.
 
     A point is inside when, seen along the partner's own gaze, it is behind the partner's surface by
-    more than `depth` (inter-ocular distances; the softness of skin).
+    more than `soft` (inter-ocular distances).
     """
-    surfaces = [_face_surface(faces, person, motion.unit) for person in (0, 1)]
+    shapes = [_FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
     counts = np.zeros(len(motion.gap), dtype=int)
-    for frame in np.flatnonzero(motion.gap < 1.0):
-        placed = placed_points(motion, faces, frame)
-        for person, surface in enumerate(surfaces):
-            turn = Y_DOWN @ head_rotation(motion.angles[frame, person]) @ Y_DOWN
-            nose = (placed[1 - person, at.NOSE] - placed[person, at.NOSE_TIP]) @ turn
-            behind = nose[:, 2] - surface(nose[:, :2])
-            counts[frame] += int(np.sum(behind[np.isfinite(behind)] > depth))
+    for t in range(len(motion.gap)):
+        depths = _nose_depths(shapes, motion.position[t], motion.angles[t], motion.pucker[t])
+        counts[t] = np.sum(depths > soft)
     return counts
 
 
-def _face_surface(faces: Faces, person: int, unit: float) -> LinearNDInterpolator:
-    """Depth of a face over its own frontal plane, origin at the tip of the nose."""
-    points = faces.points[person] / unit
-    frontal = (points - points[at.NOSE_TIP]) @ (Y_DOWN @ head_rotation(faces.angles[person]) @ Y_DOWN)
-    return LinearNDInterpolator(frontal[:468, :2], frontal[:468, 2])
+class _FaceShape:
+    """A rigid face in its own frontal frame (pixel axes), its anchor at the origin."""
+
+    def __init__(self, faces: Faces, person: int, anchor: str, unit: float):
+        points = faces.points[person]
+        own = Y_DOWN @ head_rotation(faces.angles[person]) @ Y_DOWN
+        self.points = (points - anchor_point(points, anchor, person)) / unit @ own
+        self.lips = anchor == "lips"
+        self.low = self.points[:, :2].min(0)
+        x, y = np.arange(0, 3, 0.04) + self.low[0], np.arange(0, 3, 0.04) + self.low[1]
+        mesh = self.points[:468]
+        self.depth = LinearNDInterpolator(mesh[:, :2], mesh[:, 2])(*np.meshgrid(x, y))
+
+    def at(self, place: np.ndarray, angles: np.ndarray, pucker: float) -> Float[np.ndarray, "478 3"]:
+        """Puckered lips come forward of the anchor's rest, so the face stays that much behind."""
+        back = np.array([0.0, 0.0, PROTRUSION * pucker * self.lips])
+        return (self.points + back) @ _pixel_turn(angles).T + place
+
+    def behind(self, points: np.ndarray, place: np.ndarray, angles: np.ndarray, pucker: float) -> np.ndarray:
+        """How far points lie behind this face's surface along its gaze; nan beside the face."""
+        local = (points - place) @ _pixel_turn(angles) - [0, 0, PROTRUSION * pucker * self.lips]
+        where = ((local[:, :2] - self.low) / 0.04)[:, ::-1].T
+        return local[:, 2] - map_coordinates(self.depth, where, order=1, cval=np.nan)
 
 
-def _least_tilt(faces: Faces, style: Style, kisser: int, least: float) -> float:
-    """The smallest tilt (degrees, in steps of 2) at which noses pass beside each other."""
-    for tilt in np.arange(least, 36, 2.0):
-        keyframes = _keyframes(faces, style, kisser, float(tilt), 1.5, 16, seed=0)
-        motion = motion_from_keyframes(keyframes, faces)
-        if not nose_crossings(motion, faces).any():
-            return float(tilt)
-    return 36.0
+def _pixel_turn(angles: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+    return Y_DOWN @ head_rotation(angles) @ Y_DOWN
+
+
+def _nose_depths(
+    shapes: list[_FaceShape], places: np.ndarray, angles: np.ndarray, pucker: np.ndarray
+) -> Float[np.ndarray, " N"]:
+    """How far each nose point lies behind the partner's face; -1 beside it."""
+    depths = []
+    for p in (0, 1):
+        nose = shapes[p].at(places[p], angles[p], pucker[p])[at.NOSE]
+        depths.append(shapes[1 - p].behind(nose, places[1 - p], angles[1 - p], pucker[1 - p]))
+    return np.nan_to_num(np.concatenate(depths), nan=-1.0)
+
+
+def _contact_poses(faces: Faces, style: Style, kisser: int) -> Float[np.ndarray, "2 3"]:
+    """Yaw, pitch, roll of both at contact: the style's, or the least effort that lets noses pass.
+
+    Both tilt to their own right (opposite senses for two who face each other) and lift the chin;
+    if no such pose within reach clears the noses, they also turn farther toward each other.
+    """
+    roles = (0, 1) if kisser == 0 else (1, 0)
+    side = np.array([1.0, -1.0])
+    reach = FARTHEST_TURN + side * faces.angles[:, 0]
+    yaw = np.minimum([style.yaw[r] for r in roles], reach)
+    pitch = np.array([style.pitch[r] for r in roles], dtype=float)
+    if not style.noses:
+        return np.column_stack([side * yaw, pitch, np.zeros(2)])
+    shapes = [_FaceShape(faces, p, "lips", float(faces.iod.mean())) for p in (0, 1)]
+    best = min(_pose_costs(shapes, yaw, reach, side, style.pucker), key=lambda c: c[0])
+    return best[1]
+
+
+def _pose_costs(
+    shapes: list[_FaceShape], yaw: np.ndarray, reach: np.ndarray, side: np.ndarray, pucker: float
+) -> list[tuple[float, Float[np.ndarray, "2 3"]]]:
+    """(cost, angles) of every pose on a grid: degrees moved, and dearly the depth of crossings."""
+    places = np.array([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]])
+    costs = []
+    for more in (0, 4, 8, 12):
+        turn = side * np.minimum(yaw + more, np.maximum(reach, yaw))
+        for tilt in range(9, 34, 3):
+            for chin in range(0, 19, 3):
+                angles = np.column_stack([turn, [-chin, -chin], [tilt, tilt]]).astype(float)
+                depth = _nose_depths(shapes, places, angles, np.full(2, pucker)).max()
+                crossing = max(depth - 0.8 * SOFT, 0.0)
+                costs.append((tilt + 2.5 * chin + more + 1e4 * crossing, angles))
+    return costs
 
 
 def _taller(faces: Faces) -> int:
@@ -339,7 +394,7 @@ def _taller(faces: Faces) -> int:
 
 
 def _keyframes(
-    faces: Faces, style: Style, kisser: int, tilt: float, seconds: float, fps: float, seed: int
+    faces: Faces, style: Style, kisser: int, poses: np.ndarray, seconds: float, fps: float, seed: int
 ) -> Keyframes:
     order = (0, 1) if kisser == 0 else (1, 0)
     anchors = tuple(style.anchors[order.index(p)] for p in (0, 1))
@@ -348,7 +403,7 @@ def _keyframes(
     random = np.random.default_rng(seed)
     tracks = [_gap_track(style, first_gap, seconds)]
     for person in (0, 1):
-        tracks += _person_tracks(faces, style, person, order.index(person), tilt, seconds, random)
+        tracks += _person_tracks(faces, style, person, order.index(person), poses[person], seconds, random)
     return Keyframes(style.name, float(seconds), float(fps), anchors, tuple(tracks))
 
 
@@ -361,21 +416,18 @@ def _gap_track(style: Style, first: float, seconds: float) -> Track:
 
 
 def _person_tracks(
-    faces: Faces, style: Style, person: int, role: int, tilt: float, seconds: float, random: np.random.Generator
+    faces: Faces, style: Style, person: int, role: int, pose: np.ndarray, seconds: float, random: np.random.Generator
 ) -> list[Track]:
-    """role: 0 kisses, 1 is kissed. Yaw is toward the partner; both tilt to their
-    own right, which is in opposite senses for two who face each other."""
+    """role: 0 kisses, 1 is kissed. Heads turn and tilt first, then come close: so noses pass."""
     side = 1.0 if person == 0 else -1.0
     own = faces.angles[person]
-    yaw = side * min(style.yaw[role], FARTHEST_TURN + side * own[0])
-    turn = {"yaw": yaw, "pitch": style.pitch[role], "roll": tilt}
     start, reach, leave = 0.04, style.arrive, style.leave
     back = 0.55 if leave < 1 else 0.0  # how much of the pose is undone when they part
     tracks = []
     for i, name in enumerate(("yaw", "pitch", "roll")):
-        keys = [(start, own[i]), (reach, turn[name])]
-        keys += _sway(style, name, turn[name], side, reach)
-        keys += [(leave, turn[name]), (0.96, own[i] * back + turn[name] * (1 - back))] if back else []
+        keys = [(start, own[i]), (0.82 * reach, pose[i])]
+        keys += _sway(style, name, pose[i], side, reach)
+        keys += [(leave, pose[i]), (0.96, own[i] * back + pose[i] * (1 - back))] if back else []
         tracks.append(_track(person, name, keys, seconds))
     blink = float(random.uniform(0.06, 0.12))
     tracks += [

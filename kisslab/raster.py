@@ -1,4 +1,4 @@
-"""A z-buffer: triangles in, what every pixel sees out. (rasterize)
+"""A z-buffer: triangles in, what every pixel sees out. (rasterize, blend)
 
 Why not a graphics library: it must run on any laptop's CPU without a display, and hand back depth
 and vertex attributes, not a finished picture.
@@ -37,6 +37,37 @@ def rasterize(
     _fill(vertices, values, solid, alpha, seen, depth, cover, np.float32(0.5), True)
     _fill(vertices, values, fringe, alpha, seen, depth, cover, np.float32(0.02), False)
     return seen, depth, cover
+
+
+def blend(
+    ground: Float[np.ndarray, "h w 3"],
+    colours: tuple[Float[np.ndarray, "h w C"], Float[np.ndarray, "h w C"]],
+    alphas: tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]],
+    shades: tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]],
+    first: Float[np.ndarray, "h w"],
+) -> Float[np.ndarray, "h w 3"]:
+    """Two layers over a ground, where `first` says how far the first lies in front (0..1).
+
+    Both orders of Porter and Duff's "over" (1984), mixed by `first`; shades are factors on colours.
+    """
+    out = np.empty_like(ground, dtype=np.float32)
+    _blend(ground, *colours, *alphas, *shades, first, out)
+    return out
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def _blend(ground, colour, colour2, alpha, alpha2, shade, shade2, first, out):
+    height, width, _ = out.shape
+    for y in range(height):
+        for x in range(width):
+            a, b, f = alpha[y, x], alpha2[y, x], first[y, x]
+            for k in range(3):
+                g = ground[y, x, k]
+                p, q = colour[y, x, k] * shade[y, x], colour2[y, x, k] * shade2[y, x]
+                under = g + (q - g) * b
+                over = g + (p - g) * a
+                mixed = f * (under + (p - under) * a) + (1 - f) * (over + (q - over) * b)
+                out[y, x, k] = min(max(mixed, 0.0), 1.0)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
