@@ -203,7 +203,7 @@ def _extend(
     chin = frame.points[at.CHIN, 1] + pad
     for edge, step in ((pad, -1), (pad + width - 1, 1)):
         _slope_shoulder(alpha, edge, step, pad, chin - 0.3 * frame.height, frame.width)
-    _round_crown(alpha, pad, 0.25 * frame.width)
+    _round_crown(colour, alpha, pad, frame.width)
     return colour, cv2.GaussianBlur(alpha, (0, 0), 0.7)
 
 
@@ -230,13 +230,21 @@ def _slope_shoulder(
     alpha[:, columns] = np.maximum(alpha[:, columns], np.clip(y - fall + 0.5, 0, 1))
 
 
-def _round_crown(alpha: Float[np.ndarray, "H W"], pad: int, least: float) -> None:
-    """Hair that the upper edge cuts off over more than `least` pixels gets a round top (in place)."""
+def _round_crown(
+    colour: Float[np.ndarray, "H W 3"], alpha: Float[np.ndarray, "H W"], pad: int, width: float
+) -> None:
+    """Hair that the upper edge cuts off over a quarter of the face gets a round top (in place)."""
     columns = np.flatnonzero(alpha[pad + 2] > 0.5)
-    if len(columns) < least:
+    if len(columns) < 0.25 * width:
         return
     columns = np.arange(columns[0], columns[-1] + 1)
     centre, half = columns.mean(), np.ptp(columns) / 2 + 1
     cap = 0.22 * half * np.sqrt(np.clip(1 - ((columns - centre) / half) ** 2, 0, 1))
+    box = slice(max(pad - int(cap.max()) - 2, 0), pad + int(0.15 * width)), slice(columns[0], columns[-1] + 1)
+    lost = (alpha[box] < 0.9).astype(np.uint8)  # background, or above the photo
+    lost[: pad + 2 - box[0].start] = 1
+    picture = (np.clip(colour[box], 0, 1) * 255).astype(np.uint8)
+    filled = cv2.inpaint(picture, lost, 3, cv2.INPAINT_TELEA).astype(np.float32) / 255
+    colour[box] = np.where(lost[..., None] > 0, filled, colour[box])
     y = np.arange(pad + 2)[:, None]
     alpha[: pad + 2, columns] = np.clip(y - (pad - cap) + 0.5, 0, 1)

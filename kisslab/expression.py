@@ -41,14 +41,16 @@ def paint(
     texture: Float[np.ndarray, "H W C"],
     regions: list[tuple[Box, Offsets]],
 ) -> None:
-    """Write the warped regions of `texture` into `target` (in place)."""
+    """Write the warped regions of `texture` into `target` (in place); regions may overlap."""
+    for (left, top, right, bottom), _ in regions:
+        target[top:bottom, left:right] = texture[top:bottom, left:right]
     for (left, top, right, bottom), offsets in regions:
         y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
         x, y = x + offsets[..., 0], y + offsets[..., 1]
-        mode = cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE
-        warped = cv2.remap(texture, x, y, *mode)
-        target[top:bottom, left:right] = warped
-        target[top:bottom, left:right, :3] *= offsets[..., 2:]
+        warped = cv2.remap(texture, x, y, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
+        warped[..., :3] *= offsets[..., 2:]
+        moved = np.abs(offsets - [0, 0, 1]).max(-1) > 1e-3
+        target[top:bottom, left:right][moved] = warped[moved]
 
 
 def expression_offsets(

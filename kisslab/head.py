@@ -228,10 +228,13 @@ def _complete(
     hair, skin, contrast = _hair_and_skin(rows, colour, alpha, points)
     rims = [_rim_colour(rows, colour, side) for side in (1, -1)]
     bases = [_base_colour(rows, rim, hair, skin, y) for rim in rims]
+    alike = [np.exp(-np.sum((b - r) ** 2, -1) / 0.01) for b, r in zip(bases, rims, strict=True)]
     u = np.linspace(0, 1, BACK_TEXELS)[None, :, None]
     base = bases[0][:, None] * (1 - _ease(u)) + bases[1][:, None] * _ease(u)
-    near = [np.exp(-((d / 0.05) ** 2)) for d in (u, 1 - u)]  # the rim itself fades into it
-    for rim, weight in zip(rims, near, strict=True):
+    for rim, like, distance in zip(rims, alike, (u, 1 - u), strict=True):
+        # The rim fades into it: slowly where both are hair, at once behind an ear or a cheek.
+        reach = (0.02 + 0.15 * like)[:, None, None]
+        weight = np.exp(-((distance / reach) ** 2))
         base = base * (1 - weight) + rim[:, None] * weight
     strands = _strands((len(alpha), BACK_TEXELS), rows.width, seed)
     covered = 1 - _ease((y - rows.forehead - 0.62 * rows.height) / (0.08 * rows.height))
