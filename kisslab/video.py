@@ -1,0 +1,256 @@
+"""Stage 8: frames in, a marked file out. (make_clip, save, read_record, load_clip, add_mark)"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import av
+import numpy as np
+from jaxtyping import Num, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from kisslab import show
+from kisslab.records import Result, atomic, record
+
+MARK = "AI-generated"
+Frame = UInt8[np.ndarray, "_h _w 3"]
+
+
+@record
+class Clip(Result):
+    """Frames as they are shown and stored.
+
+    They are bytes and not floats, for they are final: files and screens have 8 bits, and a clip
+    takes a quarter of the memory.
+    """
+
+    frames: UInt8[np.ndarray, "T H W 3"]  # sRGB
+    fps: float
+
+    def plot(self, ax: object | None = None) -> None:
+        """A film strip."""
+        show.strip(self.frames, ax=ax)
+
+
+def make_clip(frames: Num[np.ndarray, "T H W 3"], fps: float) -> Clip:
+    """A clip of frames in uint8, or float in [0, 1]. ValueError if empty, not finite, or beyond."""
+    _check(frames, fps)
+    return Clip(show.to_uint8(frames), float(fps))
+
+
+def save(
+    clip: Clip,
+    path: str | Path,
+    mark: bool = True,
+    run_record: Mapping[str, Any] | None = None,
+    quality: int = 85,
+) -> Path:
+    """Write a clip as .mp4 (H.264), .gif or .webp; the name appears when the file is whole.
+
+    mark: a visible 'AI-generated' in the corner. run_record: what made the clip (settings, seeds,
+    hashes of models), anything that JSON can hold; it goes into the metadata, see `read_record`.
+    quality: 0 to 100; a GIF has 256 colours at any quality.
+    Raises ValueError or TypeError before anything is written, OSError where writing fails.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise ValueError(f"{path.name}: ends in none of {', '.join(WRITERS)}; name it so")
+    if not 0 <= quality <= 100:
+        raise ValueError(f"quality={quality} is not between 0 and 100")
+    _check(clip.frames, clip.fps)
+    notes = json.dumps({"ai_generated": True, "software": "kisslab", "run": dict(run_record or {})})
+    frames = add_mark(clip.frames) if mark else iter(clip.frames)
+    with atomic(path) as part:
+        WRITERS[path.suffix.lower()](part, frames, clip, notes, quality)
+    return path
+
+
+def load_clip(path: str | Path, max_frames: int = 300, max_side: int = 640) -> Clip:
+    """Read the first frames of any common video, a driving clip for instance.
+
+    max_side: pixels; larger frames are reduced. Raises ValueError if it is no video.
+    """
+    try:
+        with av.open(str(path)) as file:
+            fps = float(file.streams.video[0].average_rate or 0)
+            some = islice(file.decode(video=0), max_frames)
+            frames = np.stack([_upright(frame, max_side) for frame in some])
+    except (OSError, ValueError, IndexError) as error:  # PyAV's errors are OSErrors or ValueErrors
+        raise ValueError(f"{path}: can't be read as a video ({error}); give an .mp4") from error
+    return make_clip(frames, fps)
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """The `run_record` that `save` put into a file. ValueError if there is none."""
+    try:
+        notes = json.loads(READERS[Path(path).suffix.lower()](Path(path)))
+        return notes["run"]
+    except (KeyError, ValueError, TypeError, av.FFmpegError, ElementTree.ParseError) as error:
+        raise ValueError(f"{path}: carries no record of a kisslab run") from error
+
+
+def add_mark(frames: Iterable[Frame], text: str = MARK) -> Iterator[Frame]:
+    """Each frame with a small text in its lower right corner, on a dark patch, as they come."""
+    patch = None
+    for frame in frames:
+        if patch is None:
+            patch = _patch(text, *frame.shape[:2])
+        colour, opacity = patch[..., :3], patch[..., 3:] / np.float32(255)
+        height, width = opacity.shape[:2]
+        marked = frame.copy()
+        corner = marked[-height:, -width:]
+        corner[...] = corner * (1 - opacity) + colour * opacity + 0.5
+        yield marked
+
+
+def _check(frames: Num[np.ndarray, "T H W 3"], fps: float) -> None:
+    if frames.size == 0:
+        raise ValueError(f"a clip of shape {frames.shape} is empty; give at least one frame")
+    if not 0 < fps < 1000:
+        raise ValueError(f"fps={fps} is not a speed; give frames per second, 24 for example")
+    if frames.dtype == np.uint8:
+        return
+    bad = np.flatnonzero(~np.isfinite(frames).all(axis=(1, 2, 3)))
+    if bad.size:
+        raise ValueError(f"NaN or infinity in frames {bad[:5].tolist()}; look at the stage before")
+    if frames.min() < -0.01 or frames.max() > 1.01:  # rounding may leave [0, 1] a little
+        span = f"{frames.min():.4g} to {frames.max():.4g}"
+        raise ValueError(f"frames go from {span}; give uint8, or float from 0 to 1")
+
+
+def _patch(text: str, height: int, width: int) -> UInt8[np.ndarray, "h w 4"]:
+    """The text, white on dark glass, RGBA with a margin; it grows with the picture and fits."""
+    size = max(9.0, 0.036 * min(height, width))  # pixels; 9 is the smallest that can be read
+    font = ImageFont.load_default(size)
+    size *= min(1.0, 0.9 * width / (font.getlength(text) + 2 * size))
+    font = ImageFont.load_default(size)
+    box = round(font.getlength(text) + 1.2 * size), round(1.8 * size)
+    margin = round(0.6 * size)
+    large = Image.new("RGBA", (box[0] + margin, box[1] + margin))
+    draw = ImageDraw.Draw(large)
+    draw.rounded_rectangle((0, 0, box[0] - 1, box[1] - 1), 0.4 * size, fill=(0, 0, 0, 150))
+    draw.text((box[0] / 2, box[1] / 2), text, "white", font, anchor="mm")
+    return np.asarray(large)[:height, :width]
+
+
+def _write_mp4(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
+    """H.264 that every browser and phone plays: yuv420p, BT.709, index in front."""
+    with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
+        file.metadata["comment"] = notes
+        rate = Fraction(clip.fps).limit_denominator(1001)
+        stream = file.add_stream("libx264", rate, options={"crf": str(_crf(quality))})
+        height, width = clip.frames.shape[1:3]
+        stream.height, stream.width = height + height % 2, width + width % 2
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+        context.color_range = 1  # limited, 16 to 235
+        for frame in frames:
+            file.mux(stream.encode(_bt709(frame)))
+        file.mux(stream.encode())
+
+
+def _crf(quality: int) -> int:
+    """x264's constant rate factor: 12 at quality 100, 18 (no loss to be seen) at 85, 51 at 2."""
+    return min(51, round(12 + 0.4 * (100 - quality)))
+
+
+def _bt709(frame: Frame) -> av.VideoFrame:
+    """H.264's planes of even size, the last row and column repeated where one is missing."""
+    height, width = frame.shape[:2]
+    even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")
+    return rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+
+
+def _write_gif(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
+    """One palette for the whole clip; delays in whole hundredths of a second."""
+    if clip.fps > 50:
+        raise ValueError(
+            f"a GIF shows at most 50 frames/s, not {clip.fps:g}; save as .mp4 or .webp"
+        )
+    frames = np.stack(list(frames))
+    first, *rest = _indexed(frames, _palette(frames))
+    first.save(
+        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 10), loop=0,
+        comment=notes.encode(), optimize=False,
+    )  # fmt: skip
+
+
+def _palette(frames: UInt8[np.ndarray, "t h w 3"], pixels: int = 100_000) -> Image.Image:
+    """The 256 colours that serve a clip best: median cut, then k-means, on a part of its pixels."""
+    step = -(-frames[..., 0].size // pixels) | 1  # odd, for an even one may miss every other column
+    sample = frames.reshape(-1, 1, 3)[::step]
+    return Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+
+
+def _indexed(
+    frames: UInt8[np.ndarray, "t h w 3"], palette: Image.Image, still: int = 3
+) -> Iterator[Image.Image]:
+    """Dithered frames. A pixel is drawn anew only once it changed by more than `still` levels:
+    else the dither of what moves would make all that rests below it flicker."""
+    drawn, shown = None, None
+    for frame in frames.astype(np.int16):
+        image = Image.fromarray(frame.astype(np.uint8)).quantize(palette=palette)
+        if drawn is not None:
+            rests = np.abs(frame - drawn).max(axis=-1) <= still
+            frame = np.where(rests[..., None], drawn, frame)
+            image.putdata(np.where(rests, shown, np.asarray(image)).ravel())
+        drawn, shown = frame, np.asarray(image)
+        yield image
+
+
+def _write_webp(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
+    first, *rest = map(Image.fromarray, frames)
+    first.save(
+        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 1), loop=0,
+        quality=quality, xmp=XMP.format(escape(notes)).encode(),
+    )  # fmt: skip
+
+
+def _milliseconds(clip: Clip, step: int) -> list[int]:
+    """How long each frame stays, in multiples of `step`; the rounding never adds up."""
+    ends = np.arange(len(clip.frames) + 1) * 1000 / clip.fps
+    return (np.diff(np.round(ends / step)) * step).astype(int).tolist()
+
+
+def _upright(frame: av.VideoFrame, max_side: int) -> Frame:
+    """Turned as the phone was held, and reduced."""
+    rgb = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    image.thumbnail((max_side, max_side))
+    return np.asarray(image)
+
+
+def _mp4_notes(path: Path) -> str:
+    with av.open(str(path)) as file:
+        return file.metadata["comment"]
+
+
+def _gif_notes(path: Path) -> str:
+    with Image.open(path) as image:
+        return image.info["comment"].decode()
+
+
+def _webp_notes(path: Path) -> str:
+    with Image.open(path) as image:
+        return "".join(ElementTree.fromstring(image.info["xmp"]).itertext())
+
+
+# XMP is the one place in a WebP for text; the standard field for it is Dublin Core's description.
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+    '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{}</rdf:li></rdf:Alt></dc:description>'
+    "</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
+READERS = {".mp4": _mp4_notes, ".gif": _gif_notes, ".webp": _webp_notes}
