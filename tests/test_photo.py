@@ -265,14 +265,36 @@ def test_profile_survives_turning_palette_and_depth(tmp_path: Path) -> None:
     check(load_photo(path), expected, "Turned upright", "'Red is green'", atol=2.5 / 255)
 
 
+def encoded(linear: np.ndarray) -> np.ndarray:
+    """sRGB's curve on all three channels (IEC 61966-2-1)."""
+    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.repeat(srgb[..., None], 3, axis=2).astype(np.float32)
+
+
+def test_profile_survives_transparency(tmp_path: Path) -> None:
+    layered, seen = with_hole()
+    path = saved(tmp_path, layered, "a.png", icc_profile=swapped_rgb())
+    check(load_photo(path), seen[..., [1, 0, 2]], "white behind", "'Red is green'", atol=2.5 / 255)
+
+
+def test_grey_profile_also_in_sixteen_bits(tmp_path: Path) -> None:
+    identity = b"curv" + bytes(8)
+    icc = profile(b"GRAY", {b"kTRC": identity}, b"Linear grey")
+    ramp = np.linspace(0.1, 1, SIZE[0])[None].repeat(SIZE[1], axis=0)
+    shallow = Image.fromarray((ramp * 255 + 0.5).astype(np.uint8))
+    deep = Image.fromarray((ramp * 65535 + 0.5).astype(np.uint16))
+    photo = load_photo(saved(tmp_path, shallow, "a.png", icc_profile=icc))
+    check(photo, encoded(ramp), "'Linear grey'", atol=4 / 255)
+    photo = load_photo(saved(tmp_path, deep, "b.png", icc_profile=icc))
+    check(photo, encoded(ramp), "16-bit greys", "'Linear grey'", atol=4 / 255)
+
+
 def test_cmyk_with_and_without_profile(tmp_path: Path) -> None:
     inks = Image.merge("CMYK", [picture().getchannel("R")] * 4)  # equal inks: L is their mean
     with_profile = load_photo(saved(tmp_path, inks, "a.tiff", icc_profile=odd_inks()))
     lightness = levels(picture())[..., 0] * 100
-    linear = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3)
-    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    expected = np.repeat(srgb[..., None], 3, axis=2).astype(np.float32)
-    check(with_profile, expected, "'Inks are white'", atol=4 / 255)
+    linear = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3)  # CIE 15
+    check(with_profile, encoded(linear), "'Inks are white'", atol=4 / 255)
     white = Image.new("CMYK", SIZE, (0, 0, 0, 0))
     for name in ("a.jpg", "b.tiff"):
         plain = load_photo(saved(tmp_path, white, name))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from kisslab import records
-from kisslab.motion import PHASES, Motion
 from kisslab.records import Result, atomic, record
 
 
@@ -244,7 +243,9 @@ def test_describe(value: object, expected: tuple[str, str, str]) -> None:
     assert records.describe(value) == expected
 
 
-def motion(**changes: object) -> Motion:
+def motion(**changes: object) -> Result:
+    from kisslab.motion import PHASES, Motion
+
     t = 4
     whole = {
         "position": np.zeros((t, 2, 3)),
@@ -281,4 +282,4 @@ def test_shapes_are_checked_under_pytest() -> None:
 
 def test_motion_comes_back(tmp_path: Path) -> None:
     before = motion(angles=np.random.default_rng(0).normal(size=(4, 2, 3)))
-    assert same(before, Motion.load(before.save(tmp_path / "motion.npz")))
+    assert same(before, type(before).load(before.save(tmp_path / "motion.npz")))

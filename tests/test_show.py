@@ -14,7 +14,7 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from kisslab import motion, show
+from kisslab import records, show
 
 RNG = np.random.default_rng(0)
 
@@ -178,11 +178,11 @@ def test_player_is_small_accessible_and_deterministic() -> None:
 
 
 def test_source_shows_the_code_also_behind_partial_and_wraps() -> None:
-    plain = show.source(motion.head_rotation)
+    plain = show.source(records.describe)
     text = re.sub("<[^>]+>", "", plain.html)
-    assert "def head_rotation(" in text and "kisslab.motion.head_rotation" in text
-    wrapped = functools.wraps(motion.head_rotation)(lambda *a: motion.head_rotation(*a))
-    for other in (functools.partial(motion.head_rotation, angles=0), wrapped):
+    assert "def describe(" in text and "kisslab.records.describe" in text
+    wrapped = functools.wraps(records.describe)(lambda *a: records.describe(*a))
+    for other in (functools.partial(records.describe, value=0), wrapped):
         assert show.source(other) == plain
     assert "class Html" in repr(show.source(show.Html))
 
@@ -217,6 +217,8 @@ def test_table_is_balanced_escaped_and_deterministic() -> None:
 def test_to_uint8_rounds_clips_and_survives_nan(dtype: type) -> None:
     levels = np.arange(256)[:, None].repeat(3, 1)
     np.testing.assert_array_equal(show.to_uint8((levels / 255).astype(dtype)), levels)
+    between = np.array([[99.4, 99.6, 200.4]]) / 255
+    np.testing.assert_array_equal(show.to_uint8(between.astype(dtype)), [[99, 100, 200]])
     odd = show.to_uint8(np.array([[-1, 2, np.nan]], dtype))
     np.testing.assert_array_equal(odd, [[0, 255, 0]])
 
