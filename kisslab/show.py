@@ -47,7 +47,7 @@ class Html:
         return self.words
 
 
-def picture(image: Picture, ax: Axes | None = None, title: str = "") -> None:
+def picture(image: Picture, title: str = "", ax: Axes | None = None) -> None:
     """One picture, without ticks."""
     _picture(image, ax).set_title(title, fontsize=9)
 
@@ -112,21 +112,21 @@ def curve(
     x: Num[np.ndarray, " n"],
     series: Mapping[str, Num[np.ndarray, " n"]],
     ax: Axes | None = None,
-    xlabel: str = "time (s)",
-    ylabel: str = "",
-    phases: Sequence[str] = (),
+    x_label: str = "time (s)",
+    y_label: str = "",
+    bands: Sequence[str] = (),
 ) -> None:
     """Curves over one axis, each in its colour and line, named in the legend.
 
-    ylabel: the quantity with its unit, "yaw (degrees)". phases: one name per sample; runs of one
-    name become a band behind the curves.
+    y_label: the quantity with its unit, "yaw (degrees)". bands: one name per sample (the phases,
+    say); each run of one name becomes a band behind the curves.
     """
     ax = ax or _figure(8.0, 2.8)
     for (name, y), colour, line in zip(series.items(), cycle(PALETTE), cycle(LINES), strict=False):
         ax.plot(x, y, line, color=colour, label=name, linewidth=1.8)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlabel=x_label, ylabel=y_label)
     ax.spines[["top", "right"]].set_visible(False)
-    _bands(ax, x, phases)
+    _bands(ax, x, bands)
     if len(series) > 1:
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
@@ -271,11 +271,11 @@ def _greyed(rgb: Picture) -> Picture:
     return np.repeat(grey, 3, axis=-1)
 
 
-def _bands(ax: Axes, x: Num[np.ndarray, " n"], phases: Sequence[str]) -> None:
-    """A band behind each run of one phase, named above; every other one is grey."""
+def _bands(ax: Axes, x: Num[np.ndarray, " n"], names: Sequence[str]) -> None:
+    """A band behind each run of one name, named above; every other one is grey."""
     half = (x[1] - x[0]) / 2 if len(x) > 1 else 0.5
     start = 0
-    for i, (name, run) in enumerate(groupby(phases)):
+    for i, (name, run) in enumerate(groupby(names)):
         stop = start + len(list(run))
         left, right = x[start] - half, x[stop - 1] + half
         ax.axvspan(left, right, color="black", alpha=0.08 * (i % 2), linewidth=0)

@@ -116,7 +116,7 @@ def test_overlay_draws_edges_between_points() -> None:
 def test_curve_names_lines_units_and_phases() -> None:
     x = np.arange(6) / 24
     phases = ("apart", "apart", "near", "near", "near", "contact")
-    show.curve(x, {"left": x, "right": -x}, ylabel="yaw (degrees)", phases=phases)
+    show.curve(x, {"left": x, "right": -x}, y_label="yaw (degrees)", bands=phases)
     ax = pyplot.gca()
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), -x)
     styles = {(line.get_color(), line.get_linestyle()) for line in ax.lines}
