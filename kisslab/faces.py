@@ -33,6 +33,7 @@ class Faces(Result):
     blendshapes: Float[np.ndarray, "P 52"]  # 0..1, ARKit's expression coefficients
     expressions: tuple[str, ...]  # the names of the 52 blendshapes
     detector: str  # what found the faces
+    models: tuple[str, ...]  # the zoo's names of the models that were used
     notes: tuple[str, ...]  # plain sentences: what was left out, scaled or fallen back to
 
     @property
@@ -142,6 +143,7 @@ def _as_faces(answer: object, width: int, height: int) -> Faces:
         blendshapes=shapes.reshape(-1, 52),
         expressions=names,
         detector="MediaPipe FaceLandmarker",
+        models=("face_landmarker",),
         notes=(),
     )
     return found.pick(np.argsort(found.boxes[:, 0] + found.boxes[:, 2]))
@@ -235,7 +237,7 @@ def _packaged_faces(photo: Photo) -> Faces | None:
     if not beside.is_relative_to(zoo.data_path("portraits")) or not beside.is_file():
         return None
     note = "no landmark model here: the points packaged beside this portrait are used"
-    return replace(Faces.load(beside), detector="packaged beside the portrait", notes=(note,))
+    return replace(Faces.load(beside), detector="packaged beside the portrait", models=(), notes=(note,))
 
 
 def _gap_over_width(

@@ -1,0 +1,50 @@
+"""The pictures that figures are measured on. (portraits, sample_faces, resized_pair)"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kisslab import zoo
+from kisslab.faces import Faces
+
+
+def portraits(folder: str = "portraits") -> list[Path]:
+    """Photographs of people who do not exist, from KISSLAB_PHOTOS. OSError when it is not set."""
+    place = os.environ.get("KISSLAB_PHOTOS")
+    if not place or not (Path(place) / folder).is_dir():
+        raise FileNotFoundError(
+            "these figures are measured on photographs: set KISSLAB_PHOTOS to a folder that holds "
+            f"{folder}/*.jpg, frontal portraits of one person each"
+        )
+    return sorted((Path(place) / folder).glob("*.jpg"))
+
+
+def sample_faces() -> Faces:
+    """The two packaged portraits' faces, side by side as `compose` would put them."""
+    folder = zoo.data_path("portraits")
+    left, right = (Faces.load(folder / f"demo_{side}.faces.npz") for side in ("left", "right"))
+    return joined(left, right, apart=1.62 * 0.86 * float(np.ptp(left.points[0, :, 1])))
+
+
+def joined(left: Faces, right: Faces, apart: float) -> Faces:
+    """One Faces of two: the right one's nose `apart` pixels from the left one's, at its height."""
+    shift = left.points[0, 1, :2] + [apart, 0] - right.points[0, 1, :2]
+    right = right.moved(1.0, shift)
+    arrays = {
+        name: np.concatenate([value, getattr(right, name)])
+        for name, value in left.items()
+        if isinstance(value, np.ndarray)
+    }
+    return replace(left, **arrays)
+
+
+def resized_pair(faces: Faces, ratio: float) -> Faces:
+    """The same two, the left face `ratio` times as large about its nose."""
+    nose = faces.points[0, 1, :2]
+    left = faces.pick([0]).moved(ratio, nose * (1 - ratio))
+    points = np.concatenate([left.points, faces.points[1:]])
+    return replace(faces, points=points, boxes=np.concatenate([left.boxes, faces.boxes[1:]]))

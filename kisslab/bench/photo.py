@@ -1,0 +1,45 @@
+"""Area photo: bad files are told apart, nothing is written, importing costs little. (measure)"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from kisslab.bench.bad_inputs import bad_photos
+from kisslab.bench.rows import Row, row
+from kisslab.photo import PhotoError, load_photo
+
+
+def measure() -> Iterator[Row]:
+    """bad_inputs_clear, bad_inputs_wrote_files, import_seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        bad = bad_photos(Path(folder))
+        before = _listing(folder)
+        clear = sum(_is_clear(path, words) for path, words in bad)
+        wrote = len(_listing(folder) ^ before)
+    yield row("bad_inputs_clear", clear, "files", f"= {len(bad)}", len(bad))
+    yield row("bad_inputs_wrote_files", wrote, "files", "= 0", len(bad))
+    yield row("import_seconds", _import_seconds(), "s", "<= 0.5", 5)
+
+
+def _is_clear(path: Path, words: str) -> bool:
+    try:
+        load_photo(path)
+    except PhotoError as error:
+        return words in str(error)
+    return False
+
+
+def _listing(folder: str) -> set[str]:
+    return {os.path.join(top, name) for top, _, names in os.walk(folder) for name in names}
+
+
+def _import_seconds(times: int = 5) -> float:
+    """Median of fresh interpreters: what `import kisslab` adds."""
+    code = "import time; t = time.perf_counter(); import kisslab; print(time.perf_counter() - t)"
+    runs = [subprocess.check_output([sys.executable, "-c", code]) for _ in range(times)]
+    return sorted(float(run) for run in runs)[times // 2]

@@ -1,0 +1,145 @@
+"""The command line: make, demo, models, lab, bench. (app)"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="How AI kiss-video generators work: photos in, a short clip out, every stage open.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Photos = Annotated[list[Path], typer.Argument(help="One photo of a couple, or two portraits.")]
+Out = Annotated[Path, typer.Option("--output", "-o", help="An .mp4, .gif or .webp.")]
+Style = Annotated[str, typer.Option(help="peck, tender, french, forehead or cheek.")]
+Seconds = Annotated[float, typer.Option(help="Length of the clip.")]
+Seed = Annotated[int, typer.Option(help="Chooses blinks, breath and gaze.")]
+Agreed = Annotated[
+    bool, typer.Option("--consent", help="Everyone pictured is an adult and has agreed.")
+]
+
+
+@app.command()
+def make(
+    photos: Photos,
+    output: Out = Path("kiss.mp4"),
+    style: Style = "tender",
+    seconds: Seconds = 2.5,
+    seed: Seed = 0,
+    consent: Agreed = False,
+) -> None:
+    """Make a kiss clip from one photo of a couple, or from two portraits."""
+    _make(photos, output, style, seconds, seed, consent)
+
+
+@app.command()
+def demo(output: Out = Path("kiss.mp4"), style: Style = "tender", seed: Seed = 0) -> None:
+    """Make a clip of two packaged people, who do not exist."""
+    from kisslab import zoo
+
+    pair = [zoo.data_path(f"portraits/{name}.jpg") for name in ("demo_left", "demo_right")]
+    _make(pair, output, style, 2.5, seed, consent=False)
+
+
+@app.command()
+def models() -> None:
+    """List the models: what they are, their licences, and whether they are here."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from kisslab import zoo
+
+    table = Table("name", "file", "size", "licence", "permits", "where")
+    for row in zoo.models_table():
+        table.add_row(row.name, row.file, row.size, row.licence, row.permits, row.place)
+    Console().print(table)
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(help="Where your copies go.")] = Path("kisslab-notebooks"),
+) -> None:
+    """Copy the notebooks into a folder of yours (nothing there is overwritten) and open JupyterLab."""
+    import subprocess
+
+    from kisslab import zoo
+
+    with _plain_errors():
+        for path in _copies(zoo.data_path("", "notebooks"), folder):
+            typer.echo(f"new: {path}")
+        raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)]))
+
+
+@app.command()
+def bench(
+    areas: Annotated[list[str] | None, typer.Argument(help="photo, faces, motion, guide, ...")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the rows here as JSON.")] = None,
+) -> None:
+    """Measure every figure that this project claims, afresh; exit code 1 if a bound does not hold."""
+    from kisslab.bench import run_areas
+
+    with _plain_errors():
+        rows = run_areas(areas or [], json)
+    raise typer.Exit(0 if all(row.holds for row in rows) else 1)
+
+
+def _make(
+    photos: list[Path], output: Path, style: str, seconds: float, seed: int, consent: bool
+) -> None:
+    from kisslab.consent import STATEMENT
+    from kisslab.motion import plan_kiss
+    from kisslab.pipeline import Pipeline, Run
+
+    with _plain_errors():
+        pipeline = Pipeline(plan=partial(plan_kiss, style=style, seconds=seconds, seed=seed))
+        stages = pipeline.stages(*photos, consent=STATEMENT if consent else "")
+        run = Run(**dict(_shown(stages)))
+        run.save(output)
+    for note in (*run.faces.notes, *(run.composite.notes if run.composite else ())):
+        typer.echo(f"note: {note}")
+    for check in run.assessment.checks:
+        if not check.good:
+            typer.echo(f"note: {check.sentence}")
+    typer.echo(f"{output}: {len(run.clip.frames)} frames, {run.motion.style}, marked AI-generated")
+
+
+def _shown(stages: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+    """The same stages, with a bar on standard error that names the last one."""
+    from tqdm import tqdm
+
+    with tqdm(stages, total=11, unit="stage", leave=False) as bar:
+        for name, result in bar:
+            bar.set_description(name)
+            yield name, result
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What a user can mend is one line, not a traceback."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        typer.secho(f"kisslab: {error}", fg="red", err=True)
+        raise typer.Exit(2) from error
+
+
+def _copies(source: Path, folder: Path) -> Iterator[Path]:
+    """Copy notebooks that are not there yet; what the user changed stays."""
+    import shutil
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob("*.ipynb")):
+        if not (folder / path.name).exists():
+            yield Path(shutil.copy(path, folder / path.name))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,112 @@
+"""The whole way: photos in, a clip out, every stage's result kept. (Pipeline, Run)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kisslab import __version__, video, zoo
+from kisslab.assess import Assessment, assess
+from kisslab.compose import Composite, compose
+from kisslab.consent import check_consent
+from kisslab.cutout import Cutout, cut_out
+from kisslab.faces import Faces, find_faces
+from kisslab.guide import Guide, draw_guide
+from kisslab.motion import Motion, plan_kiss
+from kisslab.photo import Photo, load_photo
+from kisslab.records import Result, record
+from kisslab.video import Clip, make_clip
+
+
+@record
+class Run(Result):
+    """Everything that one run computed; the fields are the stages, in order."""
+
+    consent: str  # the statement, or why none was needed
+    photos: tuple[Photo, ...]  # as given: one couple, or two portraits
+    composite: Composite | None  # how two portraits became one picture
+    photo: Photo  # the couple
+    faces: Faces
+    assessment: Assessment
+    cutout: Cutout
+    motion: Motion
+    guide: Guide
+    clip: Clip
+    settings: str  # the stage functions and their arguments
+
+    def describe(self) -> dict[str, Any]:
+        """What is written into the clip's metadata: settings, sources, models and their hashes."""
+        return {
+            "kisslab": __version__,
+            "consent": self.consent,
+            "photos": [{"name": Path(p.path).name, "sha256": p.sha256} for p in self.photos],
+            "faces_by": self.faces.detector,
+            "models": {m.name: m.sha256 for m in zoo.MODELS if m.name in self.faces.models},
+            "style": self.motion.style,
+            "anchors": list(self.motion.anchors),
+            "frames": len(self.guide.frames),
+            "fps": self.motion.fps,
+            "settings": self.settings,
+        }
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the clip with this run's description inside; options as in `video.save`.
+
+        With the suffix .npz the whole record is saved instead, every stage included.
+        """
+        if Path(path).suffix == ".npz":
+            return super().save(path)
+        return video.save(self.clip, path, run_record=self.describe(), **options)
+
+
+@record
+class Pipeline(Result):
+    """The stages as functions. Swap one by passing another, tune one with functools.partial:
+
+    >>> Pipeline(plan=partial(plan_kiss, style="peck", seed=3))("couple.jpg")
+    """
+
+    load: Callable[[str | Path], Photo] = load_photo
+    compose: Callable[[Photo, Photo], Composite] = compose
+    find: Callable[[Photo], Faces] = partial(find_faces, need=2)
+    assess: Callable[[Photo, Faces], Assessment] = assess
+    cut: Callable[[Photo, Faces], Cutout] = cut_out
+    plan: Callable[[Faces], Motion] = plan_kiss
+    draw: Callable[[Photo, Faces, Motion, Cutout], Guide] = draw_guide
+
+    def stages(self, *paths: str | Path, consent: str = "") -> Iterator[tuple[str, Any]]:
+        """(field of Run, result) as each stage ends; one path is a couple, two are two portraits."""
+        if len(paths) not in (1, 2):
+            raise ValueError(f"{len(paths)} photos given; give one of a couple or two portraits")
+        photos = tuple(self.load(path) for path in paths)
+        yield "consent", check_consent(photos, consent)
+        yield "photos", photos
+        couple = self.compose(*photos) if len(photos) == 2 else None
+        yield "composite", couple
+        photo = couple.photo if couple else photos[0]
+        yield "photo", photo
+        faces = couple.faces if couple else self.find(photo)
+        yield "faces", faces
+        yield "assessment", self.assess(photo, faces)
+        cutout = couple.cutout if couple else self.cut(photo, faces)
+        yield "cutout", cutout
+        motion = self.plan(faces)
+        yield "motion", motion
+        guide = self.draw(photo, faces, motion, cutout)
+        yield "guide", guide
+        yield "clip", make_clip(guide.frames, guide.fps)
+        yield "settings", ", ".join(f"{name}={_called(stage)}" for name, stage in self.items())
+
+    def __call__(self, *paths: str | Path, consent: str = "") -> Run:
+        """All stages at once. Errors are those of the stages."""
+        return Run(**dict(self.stages(*paths, consent=consent)))
+
+
+def _called(stage: Callable[..., Any]) -> str:
+    """plan_kiss(style='peck', seed=3), for the clip's metadata."""
+    if not isinstance(stage, partial):
+        return getattr(stage, "__name__", type(stage).__name__)
+    arguments = [repr(a) for a in stage.args] + [f"{k}={v!r}" for k, v in stage.keywords.items()]
+    return f"{_called(stage.func)}({', '.join(arguments)})"
