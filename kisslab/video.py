@@ -42,7 +42,7 @@ class Clip(Result):
 def make_clip(frames: Num[np.ndarray, "T H W 3"], fps: float) -> Clip:
     """A clip of frames in uint8, or float in [0, 1]. ValueError if empty, not finite, or beyond."""
     _check(frames, fps)
-    return Clip(show.to_uint8(frames), float(fps))
+    return Clip(np.stack([show.to_uint8(frame) for frame in frames]), float(fps))
 
 
 def save(
