@@ -15,7 +15,7 @@ import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle, groupby
+from itertools import cycle, groupby, product
 from typing import Any
 
 import numpy as np
@@ -99,9 +99,11 @@ def overlay(
     """
     groups = points if isinstance(points, Mapping) else {"": points}
     ax = _picture(rgb, ax)
-    for (name, group), colour in zip(groups.items(), cycle(PALETTE), strict=False):
+    styles = product("os^D", PALETTE)  # when the colours are used up, the next shape begins
+    for (name, group), (shape, colour) in zip(groups.items(), styles, strict=False):
         xy = group.reshape(-1, group.shape[-1])[:, :2]
-        ax.scatter(*xy.T, s=9, color=colour, edgecolors="white", linewidths=0.4, label=name)
+        dots = {"s": 9, "marker": shape, "edgecolors": "white", "linewidths": 0.4}
+        ax.scatter(*xy.T, color=colour, label=name, **dots)
         if edges is not None:
             ax.plot(*rearrange(xy[edges], "e end d -> d end e"), color=colour, linewidth=1)
     if any(groups):

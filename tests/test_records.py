@@ -244,9 +244,9 @@ def test_describe(value: object, expected: tuple[str, str, str]) -> None:
 
 
 def motion(**changes: object) -> Result:
-    from kisslab.motion import PHASES, Motion
+    from kisslab.motion import PHASES, Keyframes, Motion, Track
 
-    t = 4
+    t, track = 4, Track(0, "yaw", (0.0, 1.0), (0.0, 60.0))
     whole = {
         "position": np.zeros((t, 2, 3)),
         "angles": np.zeros((t, 2, 3)),
@@ -261,9 +261,9 @@ def motion(**changes: object) -> Result:
         "fps": 24.0,
         "unit": 80.0,
         "origin": np.zeros(2),
+        "keyframes": Keyframes("tender", 0.2, 24.0, ("lips", "lips"), (track,)),
     }
-    names = {field for field in Motion.__dataclass_fields__}
-    return Motion(**{k: v for k, v in {**whole, **changes}.items() if k in names})
+    return Motion(**{**whole, **changes})
 
 
 def test_shapes_are_checked_under_pytest() -> None:
