@@ -97,10 +97,10 @@ def models_table() -> tuple[Listed, ...]:
     )
 
 
-def data_path(name: str) -> Path:
-    """The path of a file or folder that travels with kisslab, in a wheel and in a checkout."""
+def data_path(name: str, folder: str = "data") -> Path:
+    """A file that travels with kisslab (in "data" or "notebooks"), in a wheel or a checkout."""
     package = Path(__file__).parent
-    wheel, checkout = package / "data", package.parent / "data"
+    wheel, checkout = package / folder, package.parent / folder
     return (wheel if wheel.is_dir() else checkout) / name
 
 

@@ -267,6 +267,10 @@ def test_the_real_landmarker_is_the_one_in_the_table(models: Path) -> None:
     assert find_model("face_landmarker") == models / "face_landmarker.task"
 
 
+def test_data_path_names_other_folders() -> None:
+    assert zoo.data_path("", "notebooks") == Path(zoo.__file__).parent.parent / "notebooks"
+
+
 def test_data_path_in_a_checkout_and_in_a_wheel(tmp_path: Path) -> None:
     package = Path(zoo.__file__).parent
     shutil.copytree(package, tmp_path / "kisslab", ignore=shutil.ignore_patterns("data"))
