@@ -51,11 +51,11 @@ class Style(Result):
 
 
 STYLES = (
-    Style("peck", ("lips", "lips"), (64, 64), (0, 0), True, 0.52, 0.66, 0.45, 1.0, 0.0, (0.9, 0.9), 0),
-    Style("tender", ("lips", "lips"), (68, 68), (0, 0), True, 0.66, 1, 0, 0.7, 0.0, (1, 1), 1.0),
-    Style("french", ("lips", "lips"), (70, 70), (0, 0), True, 0.5, 1, 0, 0.45, 0.05, (1, 1), 4.0),
-    Style("forehead", ("lips", "forehead"), (66, 46), (-2, 16), False, 0.6, 1, 0, 0.8, 0.0, (1, 1), 0.6),
-    Style("cheek", ("lips", "cheek"), (66, 8), (0, 0), False, 0.55, 0.78, 0.4, 0.9, 0.0, (1, 0.25), 0),
+    Style("peck", ("lips", "lips"), (64.0, 64.0), (0.0, 0.0), True, 0.52, 0.66, 0.45, 1.0, 0.0, (0.9, 0.9), 0.0),
+    Style("tender", ("lips", "lips"), (68.0, 68.0), (0.0, 0.0), True, 0.66, 1.0, 0.0, 0.7, 0.0, (1.0, 1.0), 1.0),
+    Style("french", ("lips", "lips"), (70.0, 70.0), (0.0, 0.0), True, 0.5, 1.0, 0.0, 0.45, 0.05, (1.0, 1.0), 4.0),
+    Style("forehead", ("lips", "forehead"), (66.0, 46.0), (-2.0, 16.0), False, 0.6, 1.0, 0.0, 0.8, 0.0, (1.0, 1.0), 0.6),
+    Style("cheek", ("lips", "cheek"), (66.0, 8.0), (0.0, 0.0), False, 0.55, 0.78, 0.4, 0.9, 0.0, (1.0, 0.25), 0.0),
 )  # fmt: skip
 FARTHEST_TURN = 82.0  # degrees from the photo's own yaw: beyond, hardly a texel of the face remains
 
