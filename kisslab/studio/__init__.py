@@ -1,0 +1,20 @@
+"""Synthetic people with exact truth. (Person, sample_person, sample_couple, Scene, Pose, render)"""
+
+from kisslab.studio.figure import Pose
+from kisslab.studio.person import Person, sample_couple, sample_person
+from kisslab.studio.render import PART_NAMES, Render, render
+from kisslab.studio.scene import Camera, Light, Scene, portrait
+
+__all__ = [
+    "PART_NAMES",
+    "Camera",
+    "Light",
+    "Person",
+    "Pose",
+    "Render",
+    "Scene",
+    "portrait",
+    "render",
+    "sample_couple",
+    "sample_person",
+]

@@ -1,0 +1,101 @@
+"""What is in front of the camera, and the camera. (Light, Camera, Scene, sample_scene)"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from kisslab.motion import Motion
+from kisslab.records import Result, record
+from kisslab.studio.figure import Pose
+from kisslab.studio.person import Colour, Person
+
+
+@record
+class Light(Result):
+    """One key light, a fill from the other side, a rim from behind, and the room's light."""
+
+    azimuth: float = -35.0  # degrees, 0 from the camera, 90 from the picture's right
+    elevation: float = 35.0  # degrees above the horizon
+    softness: float = 0.5  # 0 hard as the sun, 1 soft as an overcast sky
+    strength: float = 1.0
+    colour: Colour = (1.0, 0.96, 0.91)
+    fill: float = 0.35  # strength, relative to the key
+    rim: float = 0.5
+    ambient: Colour = (0.55, 0.60, 0.68)
+
+
+@record
+class Camera(Result):
+    """A perspective camera on the world's z axis, looking along -z."""
+
+    width: int = 256  # pixels
+    height: int = 256
+    unit: float = 62.0  # pixels per inter-ocular distance at z = 0
+    origin: tuple[float, float] = (128.0, 160.0)  # pixel of the world's origin
+    distance: float = 9.0  # from the world's origin, inter-ocular distances: short is wide-angle
+    blur: float = 0.0  # depth of field: pixels of blur per inter-ocular distance out of focus
+    noise: float = 0.0  # sensor noise, standard deviation at mid grey
+    jpeg: int = 0  # JPEG quality, 0 for none
+    exposure: float = 1.0
+
+    def project(self, points: Float[np.ndarray, "*N 3"]) -> Float[np.ndarray, "*N 2"]:
+        """World to pixels."""
+        scale = self.unit * self.distance / (self.distance - points[..., 2])
+        return np.stack(
+            [
+                self.origin[0] + scale * points[..., 0],
+                self.origin[1] - scale * points[..., 1],
+            ],
+            axis=-1,
+        )
+
+
+@record
+class Scene(Result):
+    """One or two people, lit and seen by a camera, before a background."""
+
+    people: tuple[Person, ...]
+    poses: tuple[Pose, ...]
+    background: Float[np.ndarray, "H W 3"]  # any picture, sRGB in [0, 1]; scaled to fill
+    light: Light
+    camera: Camera
+
+    def posed(self, motion: Motion, frame: int) -> Scene:
+        """The same scene with the poses of one frame of `motion`."""
+        poses = tuple(Pose.of(motion, frame, who) for who in range(len(self.people)))
+        return Scene(self.people, poses, self.background, self.light, self.camera)
+
+
+def plain_background(
+    top: Colour = (0.62, 0.68, 0.74), bottom: Colour = (0.84, 0.82, 0.78), size: int = 64
+) -> Float[np.ndarray, "64 64 3"]:
+    """A smooth wall with a vignette."""
+    v, u = np.mgrid[0:1 : size * 1j, -1 : 1 : size * 1j]
+    wall = np.array(top) * (1 - v[..., None]) + np.array(bottom) * v[..., None]
+    return (wall * (1 - 0.14 * (u**2 + (2 * v - 1) ** 2)[..., None] / 2)).astype(np.float32)
+
+
+def portrait(
+    person: Person,
+    *,
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    roll: float = 0.0,
+    size: int = 256,
+    light: Light = Light(),
+    background: Float[np.ndarray, "H W 3"] | None = None,
+    eyelids: float = 0.0,
+) -> Scene:
+    """One person, head and shoulders, in the middle of a square picture.
+
+    yaw, pitch, roll in degrees, as in `kisslab.motion.head_rotation`.
+    """
+    angles = np.array([yaw, pitch, roll])
+    lean = 0.62 * math.sin(math.radians(yaw))  # the lips move sideways as the head turns
+    pose = Pose(np.array([lean, 0.0, 0.0]), angles, eyelids=eyelids)
+    camera = Camera(size, size, unit=size * 0.235, origin=(size * 0.5, size * 0.625))
+    wall = plain_background() if background is None else background
+    return Scene((person,), (pose,), wall, light, camera)
