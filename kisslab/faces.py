@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from kisslab import anatomy as at
@@ -27,7 +27,9 @@ class FaceError(ValueError):
 class Faces(Result):
     """One or two faces, left to right as the picture shows them. P faces."""
 
-    points: Float[np.ndarray, "P 478 3"]  # pixels: x right, y down, z away (0 near the head's middle)
+    points: Float[
+        np.ndarray, "P 478 3"
+    ]  # pixels: x right, y down, z away (0 near the head's middle)
     boxes: Float[np.ndarray, "P 4"]  # pixels: left, top, right, bottom of the points
     angles: Float[np.ndarray, "P 3"]  # yaw, pitch, roll in degrees, see motion.head_rotation
     blendshapes: Float[np.ndarray, "P 52"]  # 0..1, ARKit's expression coefficients
@@ -53,10 +55,12 @@ class Faces(Result):
         upper, lower = self.points[:, at.STOMION[0]], self.points[:, at.STOMION[1]]
         return np.linalg.norm(lower - upper, axis=-1) / self.iod
 
-    def pick(self, people: Iterable[int]) -> Faces:
+    def pick(self, people: Iterable[int] | Int[np.ndarray, " _n"]) -> Faces:
         """Only these people, in this order."""
         index = np.array(list(people), dtype=int)
-        arrays = {name: value[index] for name, value in self.items() if isinstance(value, np.ndarray)}
+        arrays = {
+            name: value[index] for name, value in self.items() if isinstance(value, np.ndarray)
+        }
         return replace(self, **arrays)
 
     def moved(self, scale: float, shift: Float[np.ndarray, "2"]) -> Faces:
@@ -135,7 +139,9 @@ def _as_faces(answer: object, width: int, height: int) -> Faces:
     turns = np.array([m[:3, :3] for m in answer.facial_transformation_matrixes]).reshape(-1, 3, 3)
     shapes = np.array([[c.score for c in face] for face in answer.face_blendshapes])
     names = tuple(c.category_name for c in answer.face_blendshapes[0]) if len(points) else ()
-    angles = Rotation.from_matrix(turns).as_euler("YXZ", degrees=True) if len(turns) else turns[:, 0]
+    angles = (
+        Rotation.from_matrix(turns).as_euler("YXZ", degrees=True) if len(turns) else turns[:, 0]
+    )
     found = Faces(
         points=points,
         boxes=_boxes(points),
@@ -237,7 +243,9 @@ def _packaged_faces(photo: Photo) -> Faces | None:
     if not beside.is_relative_to(zoo.data_path("portraits")) or not beside.is_file():
         return None
     note = "no landmark model here: the points packaged beside this portrait are used"
-    return replace(Faces.load(beside), detector="packaged beside the portrait", models=(), notes=(note,))
+    return replace(
+        Faces.load(beside), detector="packaged beside the portrait", models=(), notes=(note,)
+    )
 
 
 def _gap_over_width(
