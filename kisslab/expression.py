@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from kisslab import anatomy as at
 
+Gaze = Float[np.ndarray, "2"] | tuple[float, float]  # degrees: to the picture's right, up
 Box = tuple[int, int, int, int]  # left, top, right, bottom
-Offsets = Float[np.ndarray, "h w 3"]  # x, y in pixels; a factor on the colour
+Offsets = Float[np.ndarray, "_ _ 3"]  # x, y in pixels; a factor on the colour; any size
 EYEBALL = 1.2  # radius of an eyeball, as a share of half the eye's width
 KISS_WIDTH = 0.42  # width of puckered lips, inter-ocular distances
 
@@ -23,7 +24,7 @@ def express(
     eyelids: float = 0.0,
     pucker: float = 0.0,
     parting: float | None = None,
-    gaze: Float[np.ndarray, "2"] | tuple[float, float] = (0.0, 0.0),
+    gaze: Gaze = (0.0, 0.0),
 ) -> Float[np.ndarray, "H W 3"]:
     """The texture with new eyes and mouth; everything else is untouched.
 
@@ -59,7 +60,7 @@ def expression_offsets(
     eyelids: float,
     pucker: float,
     parting: float | None,
-    gaze: Float[np.ndarray, "2"] | tuple[float, float],
+    gaze: Gaze,
 ) -> list[tuple[Box, Offsets]]:
     """For each eye and the mouth: the box it lies in, and how far its colours are fetched (pixels)."""
     iod = float(np.linalg.norm(points[at.LEFT_EYE_OUTER] - points[at.RIGHT_EYE_OUTER]))
@@ -117,7 +118,7 @@ class _Region:
 
 
 def _eye_offsets(
-    eye: _Region, points: Float[np.ndarray, "478 3"], closed: float, gaze: np.ndarray
+    eye: _Region, points: Float[np.ndarray, "478 3"], closed: float, gaze: Gaze
 ) -> Offsets:
     """The upper lid slides down over the ball and draws the skin below the brow with it."""
     index = at.RIGHT_BROW if eye.centre[0] < points[168, 0] else at.LEFT_BROW
@@ -165,7 +166,9 @@ def _lip_shift(
     new = parting * iod * wide
     up, low = middle - 0.25 * new, middle + 0.75 * new
     nose, chin = mouth.height_of(points[at.NOSE_BASE]), mouth.height_of(points[at.CHIN])
-    shift = _slide(y, nose, mouth.upper, up, rigid=0.5) + _slide(y, chin, mouth.lower, low, rigid=0.3)
+    shift = _slide(y, nose, mouth.upper, up, rigid=0.5) + _slide(
+        y, chin, mouth.lower, low, rigid=0.3
+    )
     between = (y > up) & (y < low)
     within = (mouth.upper + (y - up) * gap / np.maximum(new, 1e-3)) - y
     opened = np.clip((new - gap) / np.maximum(new, 1e-3), 0, 1)  # the photo shows nothing in there

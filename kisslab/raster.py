@@ -6,6 +6,8 @@ and vertex attributes, not a finished picture.
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 from jaxtyping import Float, Int
@@ -56,6 +58,7 @@ def blend(
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check  # numba could not cache what the import hook of the tests wraps
 def _blend(ground, colour, colour2, alpha, alpha2, shade, shade2, first, out):
     height, width, _ = out.shape
     for y in range(height):
@@ -71,6 +74,7 @@ def _blend(ground, colour, colour2, alpha, alpha2, shade, shade2, first, out):
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
+@no_type_check  # numba could not cache what the import hook of the tests wraps
 def _fill(vertices, values, triangles, alpha, seen, depth, cover, least, is_solid):
     height, width, channels = seen.shape
     for t in range(triangles.shape[0]):
@@ -81,8 +85,12 @@ def _fill(vertices, values, triangles, alpha, seen, depth, cover, least, is_soli
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-9:
             continue
-        for y in range(max(int(np.ceil(min(ay, by, cy))), 0), min(int(max(ay, by, cy)), height - 1) + 1):
-            for x in range(max(int(np.ceil(min(ax, bx, cx))), 0), min(int(max(ax, bx, cx)), width - 1) + 1):
+        for y in range(
+            max(int(np.ceil(min(ay, by, cy))), 0), min(int(max(ay, by, cy)), height - 1) + 1
+        ):
+            for x in range(
+                max(int(np.ceil(min(ax, bx, cx))), 0), min(int(max(ax, bx, cx)), width - 1) + 1
+            ):
                 # Barycentric coordinates of the pixel's centre.
                 v = ((x - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area
                 w = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area

@@ -1,6 +1,6 @@
 """Drawn people of whom everything is known, and portraits of real ones.
 
-(face_points, surface, draw_person, draw_couple, as_faces, portrait, Drawing, psnr, shifted)
+(face_points, surface, draw_person, draw_couple, true_cutout, as_faces, portrait, psnr; Drawing)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from kisslab import anatomy as at
+from kisslab.cutout import Cutout
 from kisslab.faces import Faces, find_faces
 from kisslab.photo import Photo, load_photo, photo_from_array
 
@@ -107,12 +108,13 @@ def draw_person(
     centre: tuple[float, float] | None = None,
     width: float = 90.0,
     parting: float = 0.0,
+    mouth: float = 0.36,
     cloth: tuple[float, float, float] = CLOTH,
     seed: int = 0,
 ) -> Drawing:
     """One person with hair and shoulders on a textured wall; size: (width, height)."""
     centre = (size[0] / 2, 0.45 * size[1]) if centre is None else centre
-    return _draw(size, [face_points(centre, width, parting)], [cloth], seed)
+    return _draw(size, [face_points(centre, width, parting, mouth=mouth)], [cloth], seed)
 
 
 def draw_couple(
@@ -157,7 +159,9 @@ def _paint(
     face_width = float(points[at.OVAL, 0].max() - points[at.OVAL, 0].min())
     middle = (points[at.CHIN, :2] + points[at.FOREHEAD, :2]) / 2
     shapes = [(_shoulders(face_width, middle, size), cloth)]
-    shapes += [(_box(middle + [0, 0.6 * face_width], 0.36 * face_width, 0.3 * face_width), SKIN)]
+    shapes += [
+        (_box(middle + np.array([0, 0.6 * face_width]), 0.36 * face_width, 0.3 * face_width), SKIN)
+    ]
     shapes += [
         (_ellipse(middle - [0, 0.1 * face_width], 0.6 * face_width, 0.75 * face_width), HAIR)
     ]
@@ -195,7 +199,7 @@ def _cover(shape: object, size: tuple[int, int]) -> np.ndarray:
 
 
 def _shoulders(width: float, middle: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Neck, trapezius, shoulders and chest, down to the lower edge (Farkas 1994; adults, frontal)."""
+    """Neck, trapezius, shoulders and chest, as an adult's, to the lower edge."""
     half = np.array([0.36, 0.40, 0.60, 1.00, 1.30, 1.45, 1.45]) * width
     down = np.array([0.40, 0.64, 0.80, 0.90, 1.00, 1.15, 1.15]) * width / ASPECT
     y = middle[1] + down
@@ -205,9 +209,8 @@ def _shoulders(width: float, middle: np.ndarray, size: tuple[int, int]) -> np.nd
 
 
 def _box(centre: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
-    x, y = centre
-    return np.array([[x - half_width, y - half_height], [x + half_width, y - half_height],
-                     [x + half_width, y + half_height], [x - half_width, y + half_height]])  # fmt: skip
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    return centre + corners * [half_width, half_height]
 
 
 def _ellipse(centre: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
@@ -216,11 +219,26 @@ def _ellipse(centre: np.ndarray, half_width: float, half_height: float) -> np.nd
 
 
 def _thick(line: np.ndarray, half: float) -> np.ndarray:
-    return np.concatenate([line - [0, half], line[::-1] + [0, half]])
+    rise = np.array([0, half])
+    return np.concatenate([line - rise, line[::-1] + rise])
 
 
 def _loop(points: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     return np.concatenate([points[upper, :2], points[lower[::-1], :2]])
+
+
+def true_cutout(drawing: Drawing) -> Cutout:
+    """The drawing taken apart without any guess, and without a margin."""
+    rgb, alphas = drawing.photo.rgb, drawing.alphas.astype(np.float32)
+    return Cutout(
+        colour=np.stack([rgb] * len(alphas)),
+        alpha=alphas,
+        known=np.ones(alphas.shape, bool),
+        trimap=alphas,
+        background=drawing.background.astype(np.float32),
+        seen=alphas.max(0) < 0.01,
+        margin=0,
+    )
 
 
 def as_faces(*people: np.ndarray) -> Faces:
