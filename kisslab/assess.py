@@ -86,7 +86,7 @@ class Assessment(Result):
         show.curve(places, series, ax=ax, x_label="check", y_label="margin", bands=names)
 
 
-# Thresholds. They were set on "the 255": generated portraits of single people (SFHQ, SFHQ-T2I) in many
+# Thresholds. They were set on "the 255": generated portraits of single people in many (SFHQ, -T2I)
 # poses and lights, whose worst pictures were looked at; covers were painted over a third of them.
 # Each limit fails 0 to 3% of them, but size, yaw and room 8%, open lips and uneven light 15%.
 # Ratios of pairs fail 10 to 25% of random pairs, with those of dramatic light among them.
