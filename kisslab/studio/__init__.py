@@ -1,9 +1,10 @@
 """Synthetic people with exact truth. (Person, sample_person, sample_couple, Scene, Pose, render)"""
 
+from kisslab.studio.clips import Take, motion_camera, render_clip, true_faces
 from kisslab.studio.figure import Pose
 from kisslab.studio.person import Person, sample_couple, sample_person
 from kisslab.studio.render import PART_NAMES, Render, render
-from kisslab.studio.scene import Camera, Light, Scene, portrait
+from kisslab.studio.scene import Camera, Light, Scene, couple_portrait, portrait
 
 __all__ = [
     "PART_NAMES",
@@ -13,8 +14,13 @@ __all__ = [
     "Pose",
     "Render",
     "Scene",
+    "Take",
+    "motion_camera",
+    "couple_portrait",
     "portrait",
     "render",
+    "render_clip",
     "sample_couple",
     "sample_person",
+    "true_faces",
 ]

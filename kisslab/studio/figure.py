@@ -21,13 +21,15 @@ from kisslab.studio.body import Body
 from kisslab.studio.head import PIVOT, Head
 from kisslab.studio.shapes import Distance, Points, bump, smooth_max, smooth_min, smooth_step
 
+HEAD, EYE, NECK, CHEST = range(4)  # frames that matter moves with
 PARTS = ("skin", "eye", "hair", "cloth", "glasses")
 SHOULDER_SHARE = 0.3  # how much of the head's yaw the shoulders follow
 CENTRE = (0.0, -0.35, -0.45)  # of the sphere around head and hair, head frame
 ANCHOR_POINTS = {
     "lips": anatomy.STOMION,
     "forehead": np.array([151]),
-    "cheek": np.array([anatomy.RIGHT_CHEEK, anatomy.LEFT_CHEEK]),
+    "left cheek": np.array([anatomy.LEFT_CHEEK]),
+    "right cheek": np.array([anatomy.RIGHT_CHEEK]),
 }
 
 
@@ -41,11 +43,12 @@ class Pose(Result):
     pucker: float = 0.0  # 0 relaxed, 1 lips rounded and pushed forward
     parting: float = 0.0  # gap between the lips, inter-ocular distances
     gaze: tuple[float, float] = (0.0, 0.0)  # degrees: to the picture's right, up
-    anchor: str = "lips"  # lips, forehead or cheek
+    anchor: str = "lips"  # one of ANCHOR_POINTS
 
     @staticmethod
     def of(motion: Motion, frame: int, who: int) -> Pose:
         """What person `who` does in one frame of a motion."""
+        cheek = "left cheek" if who == 0 else "right cheek"  # the partner's side
         return Pose(
             position=motion.position[frame, who].copy(),
             angles=motion.angles[frame, who].copy(),
@@ -53,7 +56,7 @@ class Pose(Result):
             pucker=float(motion.pucker[frame, who]),
             parting=float(motion.parting[frame, who]),
             gaze=(float(motion.gaze[frame, who, 0]), float(motion.gaze[frame, who, 1])),
-            anchor=motion.anchors[who],
+            anchor=cheek if motion.anchors[who] == "cheek" else motion.anchors[who],
         )
 
 
@@ -83,10 +86,8 @@ class Figure:
 
     def anchor(self) -> Float[np.ndarray, "3"]:
         """The anchor point in the head frame, with this pose's expression."""
-        candidates = self.mouth.move(self.head.points, self.pose)[ANCHOR_POINTS[self.pose.anchor]]
-        if self.pose.anchor == "cheek":  # the one that is turned to the camera
-            return candidates[0] if self.pose.angles[0] > 0 else candidates[1]
-        return candidates.mean(axis=0)
+        moved = self.mouth.move(self.head.points, self.pose)
+        return moved[ANCHOR_POINTS[self.pose.anchor]].mean(axis=0)
 
     def to_head(self, p: Points) -> Points:
         """World to head frame."""
@@ -167,6 +168,118 @@ class Figure:
         chest = self.body.volume.at(self.to_chest(p)).amin(dim=0)
         return torch.minimum(torch.minimum(d, chest), self._neck(p))
 
+    def bound(self, p: Points) -> Distance:
+        """Like `rough`, with the glasses as a solid box: nothing is outside of it."""
+        d = self.rough(p)
+        if self.person.glasses == "none":
+            return d
+        front = float(self.head.points[168, 2]) + 0.06
+        away = (self.to_head(p) - torch.tensor([[0.0], [0.26], [front]])).abs()
+        box = away - torch.tensor([[0.68], [0.26], [0.12]])
+        return torch.minimum(d, shapes.length(box.clamp(min=0)) + box.amax(dim=0).clamp(max=0))
+
+    # What moves with what -----------------------------------------------------------------
+
+    def material(self, p: Points, nearest: Tensor) -> Float[Tensor, "4 N"]:
+        """Coordinates that stay with the matter at world points `p` while the person moves.
+
+        Row 0 is the frame (HEAD, EYE, NECK, CHEST), the others are coordinates in it.
+        """
+        h = self.to_head(p)
+        chest, collar = self.to_chest(p), self._collar_frame(p)
+        head_skin = self.head.coarse.at(self.rest(h))[0]
+        chest_skin = self.body.volume.at(chest)[0]
+        neck = self._neck(p)
+        skin = torch.stack([head_skin, torch.full_like(neck, 9.0), neck, chest_skin]).argmin(dim=0)
+        frame = torch.tensor([HEAD, EYE, HEAD, CHEST, HEAD], device=p.device)[nearest]
+        frame = torch.where(nearest == 0, skin, frame)
+        choices = torch.stack([self._open_lids(self.rest(h)), self._eyeball(h, 1), collar, chest])
+        rows = torch.gather(choices, 0, frame.expand(1, 3, -1))[0]
+        return torch.cat([frame[None].to(rows.dtype), rows])
+
+    def place(self, matter: Float[Tensor, "4 N"]) -> Points:
+        """Where matter is in this pose: the inverse of `material`, in the world."""
+        q = matter[1:]
+        head = self._from_head(self.mouth.move_tensor(self._close_lids(q), self.pose))
+        eye = self._from_head(self._eyeball(q, -1))
+        chest = self._chest @ (q - self._joint[:, None]) + self._pivot[:, None]
+        choices = torch.stack([head, eye, self._from_collar(q), chest])
+        return torch.gather(choices, 0, matter[0].long().expand(1, 3, -1))[0]
+
+    def landmarks(self) -> Float[np.ndarray, "478 3"]:
+        """MediaPipe's points in the world, irises last."""
+        rest = torch.tensor(self.head.points.T, dtype=torch.float32)
+        q = self._close_lids(rest).T.numpy().astype(float)
+        q = self.mouth.move(q, self.pose)
+        return self.from_head(np.concatenate([q, self._iris(-1.0), self._iris(1.0)]))
+
+    def _iris(self, side: float) -> Float[np.ndarray, "5 3"]:
+        """Centre, then the edge towards the picture's right, up, left and down."""
+        gaze = self.gaze_in_head(torch.tensor([side]))[:, 0].numpy().astype(float)
+        centre = self.head.eye.centre * [side, 1.0, 1.0]
+        middle = centre + self.head.eye.radius * gaze
+        right = np.cross([0.0, 1.0, 0.0], gaze)
+        right /= np.linalg.norm(right)
+        up = np.cross(gaze, right)
+        ring = 0.075 * np.stack([right, up, -right, -up])
+        return np.concatenate([middle[None], middle + ring])
+
+    def _from_head(self, q: Points) -> Points:
+        return self._turn @ q + self._shift[:, None]
+
+    def _eyeball(self, q: Points, sign: int) -> Points:
+        """Turn points of the eyeballs from gaze to straight ahead (sign 1) or back (-1)."""
+        side = torch.sign(q[0])
+        centre = torch.stack([side * float(self.head.eye.centre[0])] + [
+            torch.full_like(side, float(c)) for c in self.head.eye.centre[1:]
+        ])
+        across, up = (math.radians(g) for g in self.pose.gaze)
+        turn = torch.tensor(head_rotation(np.array([math.degrees(across), -math.degrees(up), 0.0])))
+        turn = turn.to(q.dtype).to(q.device)
+        return (turn.T if sign > 0 else turn) @ (q - centre) + centre
+
+    def _open_lids(self, q: Points) -> Points:
+        return self._slide_lids(q, self.pose.eyelids, 0.0)
+
+    def _close_lids(self, q: Points) -> Points:
+        return self._slide_lids(q, 0.0, self.pose.eyelids)
+
+    def _slide_lids(self, q: Points, start: float, end: float) -> Points:
+        """Move skin of the upper lids around the eyeball as their edge moves."""
+        if start == end:
+            return q
+        eye = self.head.eye
+        along, height, edge, _ = self.lids(q, start)
+        target = self.lids(q, end)[2]
+        top = self.lids(q, 0.0)[2] + eye.crease + 0.10
+        share = ((height - edge) / (top - edge).clamp(min=1e-3)).clamp(max=1.0)
+        moved = target + share * (top - target) - height
+        inside = self.near_eyes(q) & (height > edge - 0.02) & (height < top) & (along.abs() < 1.15)
+        moved = torch.where(inside, moved, torch.zeros_like(moved))
+        y = q[1] + moved
+        y0, z0 = float(eye.centre[1]), float(eye.centre[2])
+        around = ((q[1] - y0) ** 2 + (q[2] - z0) ** 2 - (y - y0) ** 2).clamp(min=1e-4)
+        z = torch.where(inside, z0 + around.sqrt(), q[2])
+        return torch.stack([q[0], y, z])
+
+    def _collar_axes(self) -> tuple[Tensor, Tensor]:
+        """Start and axes of the frame between skull and chest."""
+        down = self._base - self._nape
+        y = -down / down.norm()
+        x = self._turn[:, 0] + self._chest[:, 0]
+        x = x - (x @ y) * y
+        x = x / x.norm()
+        return self._nape, torch.stack([x * 1.0, down, torch.linalg.cross(x, y)])
+
+    def _collar_frame(self, p: Points) -> Points:
+        start, axes = self._collar_axes()
+        away = p - start[:, None]
+        return torch.stack([axes[0] @ away, (axes[1] @ away) / (axes[1] @ axes[1]), axes[2] @ away])
+
+    def _from_collar(self, q: Points) -> Points:
+        start, axes = self._collar_axes()
+        return start[:, None] + axes.T @ q
+
     def _neck(self, p: Points) -> Distance:
         r = self.person.neck
         start, end = (tuple(float(c) for c in v) for v in (self._nape, self._base))
@@ -215,7 +328,7 @@ class Figure:
         away = (h[0].abs() - c[0]) ** 2 + (h[1] - c[1]) ** 2 + (h[2] - c[2]) ** 2
         return (away < reach**2) & (h[2] > c[2] - 0.05)
 
-    def lids(self, h: Points) -> Float[Tensor, "4 N"]:
+    def lids(self, h: Points, closed: float | None = None) -> Float[Tensor, "4 N"]:
         """Place along the eye (-1 inner, 1 outer corner); heights of the point, of the upper lid's
         edge and of the lower lid's edge above the line through the corners."""
         eye = self.head.eye
@@ -226,8 +339,8 @@ class Figure:
         upper = eye.upper * arch.clamp(min=0).sqrt() * (1.0 - 0.16 * along) + 0.3 * eye.upper * arch
         upper = torch.where(arch < 0, 0.4 * arch * eye.upper, 0.80 * upper)
         lower = -eye.lower * torch.where(arch < 0, 0.4 * arch, arch) * (1.0 + 0.18 * along)
-        closed = lower + 0.004
-        upper = upper + (closed - upper) * self.pose.eyelids
+        share = self.pose.eyelids if closed is None else closed
+        upper = upper + (lower + 0.004 - upper) * share
         return torch.stack([along, height, upper, lower])
 
     def _with_eyes(self, h: Points, skin: Distance) -> tuple[Distance, Distance]:

@@ -271,7 +271,7 @@ def _thickness(form: Style, p: Points) -> Tensor:
     if form.person.hair in ("side part", "bob", "pixie", "long", "long waves"):
         place = 0.15 * s if form.hang < -1.5 else 0.34 * s
         groove = bump(p[0] - place, 0.035) * smooth_step(p[1], 0.95, 1.15)
-        full = full - 0.6 * full * groove * smooth_step(p[2], -0.9, -0.6)
+        full = full - 0.32 * full * groove * smooth_step(p[2], -0.9, -0.6)
     ramp = smooth_step(height, -0.09, 0.10 + 1.2 * max(form.top, 0.0))
     deep = 0.5 * (-0.09 - height).clamp(min=0.0, max=0.5)  # nowhere near eyes and mouth
     return 0.4 * BURIED + (full - 0.4 * BURIED) * ramp - deep

@@ -78,7 +78,7 @@ class Head:
 
 
 def morph(shape: Float[np.ndarray, "25"]) -> Float[np.ndarray, "468 3"]:
-    """The template moved by the scores in `shape`, rescaled to an inter-ocular distance of 1."""
+    """The template moved by the scores in `shape`; its smooth surface has an inter-ocular distance of 1."""
     scores = dict(zip(SHAPES, (float(s) for s in shape), strict=True))
     points = face_template().points.copy()
     for name, (centre, reach, shift) in MORPHS.items():
@@ -87,15 +87,16 @@ def morph(shape: Float[np.ndarray, "25"]) -> Float[np.ndarray, "468 3"]:
     points = _sides(points)
     points = _eyes(points, 1.40 + 0.07 * scores["eye_size"])
     points[:, 0] *= 1 + 0.022 * scores["face_width"]
-    span = points[anatomy.LEFT_EYE_OUTER, 0] - points[anatomy.RIGHT_EYE_OUTER, 0]
-    return points / span
+    smooth = np.asarray(subdivision()[0][:468] @ points)
+    return points / (smooth[anatomy.LEFT_EYE_OUTER, 0] - smooth[anatomy.RIGHT_EYE_OUTER, 0])
 
 
 def build_head(person: Person) -> Head:
     """Bake the fields of one person: about a second on two cores."""
-    points = morph(person.shape)
+    control = morph(person.shape)
+    points = np.asarray(subdivision()[0][:468] @ control)  # where the smooth surface has them
     eye = _eye(points, person)
-    skin = _SkinField(person, points, eye)
+    skin = _SkinField(person, control)
     style = hair.style(person, points)
 
     def skin_and_hair(p: Points) -> Tensor:
@@ -214,7 +215,7 @@ def _eye(points: np.ndarray, person: Person) -> Eye:
 class _SkinField:
     """Skin of one head: face (moving least squares on the mesh), skull, jaw, ears, top of neck."""
 
-    def __init__(self, person: Person, points: np.ndarray, eye: Eye):
+    def __init__(self, person: Person, points: np.ndarray):
         matrix, triangles = subdivision()
         self.person = person
         self.fine = np.asarray(matrix @ points)

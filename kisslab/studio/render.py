@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kisslab.records import Result, record
-from kisslab.studio import skinmap
+from kisslab.studio import landmarks, skinmap
 from kisslab.studio.body import Body, build_body
 from kisslab.studio.figure import Figure
 from kisslab.studio.head import Head, build_head
@@ -40,6 +40,14 @@ class Render(Result):
     normals: Float[np.ndarray, "H W 3"]  # world frame, facing out; 0 where there is nothing
     parts: UInt8[np.ndarray, "H W"]  # index into PART_NAMES
     who: Int[np.ndarray, "H W"]  # 0 or 1: index into scene.people; -1 background
+    matter: Float[np.ndarray, "H W 4"]  # what is seen, see Figure.material
+    shading: Float[np.ndarray, "H W"]  # light that leaves over albedo: what moves when light does
+    points: Float[np.ndarray, "P 478 2"]  # MediaPipe's points per person, pixels
+    points_3d: Float[np.ndarray, "P 478 3"]  # the same in the world
+    visible: Bool[np.ndarray, "P 478"]  # not hidden by anything nearer
+    anatomy: Float[np.ndarray, "P A 2"]  # the named points of landmarks.NAMES, pixels
+    anatomy_3d: Float[np.ndarray, "P A 3"]
+    anatomy_visible: Bool[np.ndarray, "P A"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +85,23 @@ def render(scene: Scene, *, antialias: int = 4) -> Render:
         colour = _smooth_edges(scene, figures, skins, pixels, hits, wall, colour, antialias)
     picture = colour.reshape(3, camera.height, camera.width)
     shape = (camera.height, camera.width)
+    depth = hits.depth.reshape(shape).numpy()
+    points = np.stack([f.landmarks() for f in figures])
+    named = np.stack([landmarks.named_points(f) for f in figures])
     return Render(
         rgb=_photograph(picture, hits.depth.reshape(shape), camera),
-        depth=hits.depth.reshape(shape).numpy(),
+        depth=depth,
         normals=hits.normals.T.reshape(*shape, 3).contiguous().numpy(),
         parts=hits.parts.reshape(shape).numpy(),
         who=hits.who.reshape(shape).numpy(),
+        matter=hits.matter.T.reshape(*shape, 4).contiguous().numpy(),
+        shading=hits.shading.reshape(shape).numpy(),
+        points=camera.project(points),
+        points_3d=points,
+        visible=landmarks.visible(points, depth, camera),
+        anatomy=camera.project(named),
+        anatomy_3d=named,
+        anatomy_visible=landmarks.visible(named, depth, camera),
     )
 
 
@@ -95,6 +114,8 @@ class _Hits:
     who: Int[Tensor, " N"]
     normals: Points
     parts: UInt8[Tensor, " N"]
+    matter: Float[Tensor, "4 N"]
+    shading: Float[Tensor, " N"]
 
 
 def _rays(camera: Camera, pixels: Float[Tensor, "2 N"]) -> tuple[Tensor, Points]:
@@ -121,7 +142,15 @@ def _trace(
     hit = who >= 0
     points = eye[:, None] + directions * torch.where(hit, best, torch.zeros_like(best))
     depth = torch.where(hit, camera.distance - points[2], torch.full_like(best, math.inf))
-    return _Hits(points, depth, who, torch.zeros_like(points), torch.zeros(count, dtype=torch.uint8))
+    return _Hits(
+        points=points,
+        depth=depth,
+        who=who,
+        normals=torch.zeros_like(points),
+        parts=torch.zeros(count, dtype=torch.uint8),
+        matter=torch.zeros(4, count),
+        shading=torch.ones(count),
+    )
 
 
 def _starts(figure: Figure, camera: Camera, stride: int = 6) -> Float[Tensor, " N"]:
@@ -134,7 +163,7 @@ def _starts(figure: Figure, camera: Camera, stride: int = 6) -> Float[Tensor, " 
     t = (camera.distance - middle - 2.1) / -directions[2]
     end = (camera.distance - middle + 2.4) / -directions[2]
     for _ in range(40):
-        d = figure.rough(eye[:, None] + directions * t) - margin
+        d = figure.bound(eye[:, None] + directions * t) - margin
         t = torch.where(t < end, t + d.clamp(min=0.0), t)
     t = torch.where(t < end, t, torch.full_like(t, math.inf)).reshape(1, 1, high, wide)
     near = -F.max_pool2d(-t, 3, 1, 1)
@@ -202,7 +231,10 @@ def _shade(scene, figures, skins, camera, pixels, hits, wall) -> Float[Tensor, "
         look = surface(figure, skins[k], p, normal, nearest)
         hits.normals[:, index] = normal
         hits.parts[index] = look.part
-        colour[:, index] = _lit(scene.light, figures, p, view, look)
+        light = _lit(scene.light, figures, p, view, look)
+        colour[:, index] = light
+        hits.matter[:, index] = figure.material(p, nearest)
+        hits.shading[index] = light.mean(dim=0) / look.albedo.mean(dim=0).clamp(min=0.01)
     return colour * camera.exposure
 
 

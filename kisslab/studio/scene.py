@@ -99,3 +99,22 @@ def portrait(
     camera = Camera(size, size, unit=size * 0.235, origin=(size * 0.5, size * 0.625))
     wall = plain_background() if background is None else background
     return Scene((person,), (pose,), wall, light, camera)
+
+
+def couple_portrait(
+    people: tuple[Person, Person],
+    *,
+    yaw: float = 18.0,
+    size: int = 512,
+    light: Light = Light(),
+    background: Float[np.ndarray, "H W 3"] | None = None,
+) -> Scene:
+    """Two people side by side in a picture of size x 3/4 size, turned `yaw` degrees to each other."""
+    poses = tuple(
+        Pose(np.array([side * 1.5, 0.0, 0.15 * side]), np.array([-side * yaw, 0.0, 3.0 * side]))
+        for side in (-1.0, 1.0)
+    )
+    high = size * 3 // 4
+    camera = Camera(size, high, unit=size * 0.155, origin=(size * 0.5, high * 0.63), distance=12.0)
+    wall = plain_background() if background is None else background
+    return Scene(people, poses, wall, light, camera)
