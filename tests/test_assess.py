@@ -309,7 +309,7 @@ HARD += " facial_hair_36 glasses_style_48 jewelry_17 sfhq_b_07"
 def test_portraits_rank_as_a_person_sorted_them(photos: Path, models: Path) -> None:
     """EASY and HARD were sorted by eye, out of 32 random pictures, before any was measured.
 
-    What still differs: the eye does not see a soft or a cropped chin; `assess` sees neither a tongue
+    What still differs: the eye does not see a soft or a cropped chin; assess sees neither a tongue
     nor sunglasses through which eyes shine.
     """
     easy, hard = (_readiness(photos, names.split()) for names in (EASY, HARD))
