@@ -65,9 +65,11 @@ def models() -> None:
 
 @app.command()
 def lab(
-    folder: Annotated[Path, typer.Argument(help="Where your copies go.")] = Path("kisslab-notebooks"),
+    folder: Annotated[Path, typer.Argument(help="Where your copies go.")] = Path(
+        "kisslab-notebooks"
+    ),
 ) -> None:
-    """Copy the notebooks into a folder of yours (nothing there is overwritten) and open JupyterLab."""
+    """Copy the notebooks into a folder of yours, overwriting nothing, and open JupyterLab."""
     import subprocess
 
     from kisslab import zoo
@@ -80,10 +82,14 @@ def lab(
 
 @app.command()
 def bench(
-    areas: Annotated[list[str] | None, typer.Argument(help="photo, faces, motion, guide, ...")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the rows here as JSON.")] = None,
+    areas: Annotated[
+        list[str] | None, typer.Argument(help="photo, faces, motion, guide, ...")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows here as JSON.")
+    ] = None,
 ) -> None:
-    """Measure every figure that this project claims, afresh; exit code 1 if a bound does not hold."""
+    """Measure every figure that this project claims; exit code 1 if a bound does not hold."""
     from kisslab.bench import run_areas
 
     with _plain_errors():

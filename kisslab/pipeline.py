@@ -77,7 +77,7 @@ class Pipeline(Result):
     draw: Callable[[Photo, Faces, Motion, Cutout], Guide] = draw_guide
 
     def stages(self, *paths: str | Path, consent: str = "") -> Iterator[tuple[str, Any]]:
-        """(field of Run, result) as each stage ends; one path is a couple, two are two portraits."""
+        """(field of Run, result) as each stage ends; one path is a couple, two are portraits."""
         if len(paths) not in (1, 2):
             raise ValueError(f"{len(paths)} photos given; give one of a couple or two portraits")
         photos = tuple(self.load(path) for path in paths)

@@ -59,7 +59,7 @@ def test_a_couple_in_one_photo_needs_no_composing(run: Run, tmp_path: Path) -> N
 def test_a_stage_is_swapped_by_passing_another_function() -> None:
     calls = []
 
-    def still(photo, faces, motion, cutout):  # noqa: ANN001, ANN202
+    def still(photo, faces, motion, cutout):
         calls.append(motion.style)
         return draw_guide(photo, faces, motion, cutout)
 
