@@ -70,8 +70,10 @@ def compose(
     scales, shifts = _placement(faces, size)
     chosen = int(np.argmax([c.seen.mean() for c in cutouts]))
     ground = _ground(cutouts[chosen].background * gains[chosen], size)
-    placed = [_place(c, g, s, d, size) for c, g, s, d in zip(cutouts, gains, scales, shifts, strict=True)]
-    cutout = _joined(placed, ground)
+    placed = [
+        _place(c, g, s, d, ground) for c, g, s, d in zip(cutouts, gains, scales, shifts, strict=True)
+    ]
+    cutout = _joined(placed)
     return Composite(
         photo=photo_from_array(_flatten(cutout)),
         faces=_together(faces, scales, shifts),
@@ -110,7 +112,9 @@ def _placement(
 ) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2 2"]]:
     """Scales that make the faces equal (mean of height and width), shifts that align the eyes."""
     width, height = size
-    sizes = [np.sqrt(_face_height(f) * _face_width(f) / 0.86) for f in faces]  # 0.86: width / height
+    sizes = [
+        np.sqrt(_face_height(f) * _face_width(f) / 0.86) for f in faces
+    ]  # 0.86: width / height
     scales = FACE_SHARE * height / np.array(sizes)
     half = SPACING * 0.86 * FACE_SHARE * height / 2
     shifts = []
@@ -128,7 +132,9 @@ def _light_gains(photos: tuple[Photo, ...], strength: float = 0.6) -> Float[np.n
     The light's colour is the p-norm of a photo (shades of grey, Finlayson and Trezzi 2004, p = 6): it
     follows the brightest surfaces and hardly the skin, so people keep their own complexion.
     """
-    lights = np.stack([np.mean(p.rgb.astype(np.float64) ** 6, axis=(0, 1)) ** (1 / 6) for p in photos])
+    lights = np.stack(
+        [np.mean(p.rgb.astype(np.float64) ** 6, axis=(0, 1)) ** (1 / 6) for p in photos]
+    )
     common = np.sqrt(lights[0] * lights[1])
     gains = (common / np.maximum(lights, 1e-3)) ** strength
     return np.clip(gains, 1 / MOST_GAIN, MOST_GAIN)
@@ -139,7 +145,9 @@ def _ground(background: Float[np.ndarray, "h w 3"], size: tuple[int, int]) -> np
     width, height = size
     h, w = background.shape[:2]
     scale = max(width / w, height / h)
-    wide = cv2.resize(background.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    wide = cv2.resize(
+        background.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC
+    )
     top, left = (wide.shape[0] - height) // 3, (wide.shape[1] - width) // 2
     crop = wide[top : top + height, left : left + width]
     crop = cv2.resize(crop, size) if crop.shape[:2] != (height, width) else crop
@@ -151,13 +159,15 @@ def _place(
     gains: Float[np.ndarray, "3"],
     scale: float,
     shift: Float[np.ndarray, "2"],
-    size: tuple[int, int],
+    ground: Float[np.ndarray, "h w 3"],
 ) -> Cutout:
-    """One person moved into the new picture, its margin included."""
+    """One person moved into the new picture, over its background, its margin included."""
+    size = ground.shape[1::-1]
     margin = int(MARGIN * max(size))
     wide = (size[0] + 2 * margin, size[1] + 2 * margin)
     offset = shift + margin - scale * cutout.margin
     matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+    inner = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])  # from photo to photo
 
     def moved(image: np.ndarray, border: int) -> np.ndarray:
         if scale < 0.7:  # no aliasing when a large portrait becomes small
@@ -168,13 +178,14 @@ def _place(
     _continue_down(alpha)
     colour = moved((cutout.colour[0] * gains).astype(np.float32), cv2.BORDER_REPLICATE)
     known = moved(cutout.known[0].astype(np.float32), cv2.BORDER_CONSTANT) > 0.5
-    trimap = cv2.resize(cutout.trimap[0], size, interpolation=cv2.INTER_NEAREST)
-    return replace(
-        cutout,
+    trimap = cv2.warpAffine(cutout.trimap[0], inner, size, flags=cv2.INTER_NEAREST)
+    return Cutout(
         colour=np.clip(colour, 0, 1)[None],
         alpha=alpha[None],
         known=known[None],
         trimap=trimap[None],
+        background=ground.astype(np.float32),
+        seen=np.ones(ground.shape[:2], bool),  # it has nothing hidden: it is itself the plate
         margin=margin,
     )
 
@@ -185,10 +196,10 @@ def _continue_down(alpha: Float[np.ndarray, "H W"]) -> None:
     alpha[last:] = alpha[last]
 
 
-def _joined(placed: list[Cutout], ground: Float[np.ndarray, "h w 3"]) -> Cutout:
-    both = {n: np.concatenate([getattr(c, n) for c in placed]) for n in ("colour", "alpha", "known", "trimap")}
-    seen = np.ones(ground.shape[:2], bool)  # this background has nothing hidden: it is itself the plate
-    return Cutout(background=ground.astype(np.float32), seen=seen, margin=placed[0].margin, **both)
+def _joined(placed: list[Cutout]) -> Cutout:
+    people = ("colour", "alpha", "known", "trimap")
+    both = {n: np.concatenate([getattr(c, n) for c in placed]) for n in people}
+    return replace(placed[0], **both)
 
 
 def _flatten(cutout: Cutout) -> Float[np.ndarray, "h w 3"]:

@@ -1,6 +1,7 @@
 """Drawn people of whom everything is known, and portraits of real ones.
 
-(face_points, surface, draw_person, draw_couple, true_cutout, as_faces, portrait, psnr; Drawing)
+(face_points, surface, draw_person, draw_couple, true_cutout, as_faces, portrait,
+portrait_couple, psnr; Drawing)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from kisslab import anatomy as at
+from kisslab.compose import Composite, compose
 from kisslab.cutout import Cutout
 from kisslab.faces import Faces, find_faces
 from kisslab.photo import Photo, load_photo, photo_from_array
@@ -267,6 +269,14 @@ def portrait(name: str) -> tuple[Photo, Faces]:
         )
     photo = load_photo(Path(root, name))
     return photo, find_faces(photo)
+
+
+@functools.cache
+def portrait_couple(left: str = "sfhq_a_14.jpg", right: str = "sfhq_a_12.jpg") -> Composite:
+    """Two real portraits in one small picture, or a reason to skip."""
+    known = [portrait(f"portraits/{name}") for name in (left, right)]
+    faces = {photo.sha256: found for photo, found in known}
+    return compose(known[0][0], known[1][0], height=240, find=lambda photo: faces[photo.sha256])
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
