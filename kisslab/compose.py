@@ -21,6 +21,7 @@ FACE_SHARE = 0.54  # height of a face, forehead to chin, over the picture's heig
 EYE_LINE = 0.46  # of the picture's height
 SPACING = 1.62  # between the faces' middles, face widths: room to approach, near enough to reach
 MOST_GAIN = 1.18  # light is matched, skin is not: what a gain beyond this mends, it would falsify
+LOOKING_AWAY = 8.0  # degrees between two gazes: a head turned away shows too little of its near cheek
 MARGIN = 0.4  # of the longer side: how far people are kept beyond the picture's edges
 
 
@@ -56,11 +57,11 @@ def compose(
 
     height: of the new picture in pixels, even; by default what the smaller portrait can fill,
     between 384 and 720. `photo_a` stands on the left, unless the two then look away from each other
-    by more than 20 degrees: then they change places, and a note says so. FaceError as `find`.
+    by more than LOOKING_AWAY: then they change places, and a note says so. FaceError as `find`.
     """
     photos, faces = (photo_a, photo_b), tuple(_one_face(find(p)) for p in (photo_a, photo_b))
     notes = ["faces are taken to be of one size: true heights are not known from two photos"]
-    if faces[1].angles[0, 0] - faces[0].angles[0, 0] > 20:
+    if faces[1].angles[0, 0] - faces[0].angles[0, 0] > LOOKING_AWAY:
         photos, faces = photos[::-1], faces[::-1]
         notes.append("the two changed places, so that they look toward each other")
     height = _fitting_height(faces) if height is None else height

@@ -57,13 +57,14 @@ def cut_out(photo: Photo, faces: Faces, margin: float = 0.4) -> Cutout:
         for (colour, alpha, _), frame in zip(people, frames, strict=True)
     ]
     covered = np.max([alpha for _, alpha, _ in people], axis=0)
+    hidden = np.max([covered, *(frame.around((height, width)) for frame in frames)], axis=0)
     return Cutout(
         colour=np.stack([colour for colour, _ in extended]),
         alpha=np.stack([alpha for _, alpha in extended]),
         known=np.stack([np.pad(np.ones((height, width), bool), pad)] * len(people)),
         trimap=np.stack([trimap for _, _, trimap in people]),
-        background=fill_background(photo.rgb, covered),
-        seen=covered < 0.05,
+        background=fill_background(photo.rgb, hidden),
+        seen=hidden < 0.05,
         margin=pad,
     )
 
@@ -80,9 +81,13 @@ def fill_background(
     # Average only the visible background: what is under the people must not bleed into it.
     shape = (max(2, int(rgb.shape[1] * scale)), max(2, int(rgb.shape[0] * scale)))
     share = cv2.resize(1 - hole.astype(np.float32), shape, interpolation=cv2.INTER_AREA)
-    small = cv2.resize(clean, shape, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)[..., None]
+    small = (
+        cv2.resize(clean, shape, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)[..., None]
+    )
     missing = (share < 0.2).astype(np.uint8)
-    small = cv2.inpaint((np.clip(small, 0, 1) * 255).astype(np.uint8), missing, 3, cv2.INPAINT_TELEA)
+    small = cv2.inpaint(
+        (np.clip(small, 0, 1) * 255).astype(np.uint8), missing, 3, cv2.INPAINT_TELEA
+    )
     smooth = cv2.GaussianBlur(small, (0, 0), 3)
     small = np.where(missing[..., None] > 0, smooth, small).astype(np.float32) / 255
     fill = cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
@@ -112,6 +117,11 @@ class _HeadFrame:
         offset = np.stack([x, y], -1) / scale - self.centre
         return offset @ self.across / self.width, offset @ self.down / self.height
 
+    def around(self, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+        """1 where hair may be, whatever the matte says: strands must not stay behind in the air."""
+        a, b = self.coordinates(shape, 1.0)
+        return ((a / 0.74) ** 2 + ((b + 0.14) / 0.84) ** 2 < 1).astype(np.float32)
+
 
 def _matte(
     rgb: Float[np.ndarray, "h w 3"], person: int, frames: list[_HeadFrame]
@@ -120,6 +130,7 @@ def _matte(
     height, width = rgb.shape[:2]
     scale = min(1.0, FACE_PIXELS / frames[person].height)
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = np.clip(small, 0, 1)
     seeds = _seeds(person, frames, small.shape[:2], scale)
     outline = _grab_cut(small, seeds, frames[person].points[at.NOSE_TIP, :2] * scale)
     trimap = _trimap(outline, band=7)
@@ -137,7 +148,9 @@ def _seeds(
     """What the face alone tells GrabCut: surely, probably, probably not and surely not the person."""
     frame = frames[person]
     a, b = frame.coordinates(shape, scale)
-    shoulder = np.clip(b - 0.6, 0, None)  # beside the neck above it is background: never a sure seed
+    shoulder = np.clip(
+        b - 0.6, 0, None
+    )  # beside the neck above it is background: never a sure seed
     seeds = np.full(shape, cv2.GC_PR_BGD, np.uint8)
     seeds[(a / 0.78) ** 2 + ((b + 0.12) / 0.85) ** 2 < 1] = cv2.GC_PR_FGD
     seeds[(b > 0.5) & (np.abs(a) < 0.42 + 4.5 * shoulder)] = cv2.GC_PR_FGD
@@ -210,6 +223,8 @@ def _extend(
 
 def _soften_below(colour: Float[np.ndarray, "H W 3"], pad: int) -> None:
     """The stripes that replication draws below the photo become soft (in place)."""
+    if pad == 0:
+        return
     below = colour[-pad:]
     soft = cv2.GaussianBlur(below, (0, 0), 0.06 * pad)
     weight = np.clip(np.arange(pad) / (0.25 * pad), 0, 1)[:, None, None].astype(np.float32)
@@ -241,7 +256,10 @@ def _round_crown(
     columns = np.arange(columns[0], columns[-1] + 1)
     centre, half = columns.mean(), np.ptp(columns) / 2 + 1
     cap = 0.22 * half * np.sqrt(np.clip(1 - ((columns - centre) / half) ** 2, 0, 1))
-    box = slice(max(pad - int(cap.max()) - 2, 0), pad + int(0.15 * width)), slice(columns[0], columns[-1] + 1)
+    box = (
+        slice(max(pad - int(cap.max()) - 2, 0), pad + int(0.15 * width)),
+        slice(columns[0], columns[-1] + 1),
+    )
     lost = (alpha[box] < 0.9).astype(np.uint8)  # background, or above the photo
     lost[: pad + 2 - box[0].start] = 1
     picture = (np.clip(colour[box], 0, 1) * 255).astype(np.uint8)

@@ -25,7 +25,10 @@ from kisslab.records import Result, atomic, record
 
 PHASES = ("apart", "approach", "near", "contact", "release")
 ANCHORS = ("lips", "forehead", "cheek")
-NEAR, TOUCH = 0.35, 0.05  # gaps (inter-ocular distances) below which a frame counts as near, touching
+NEAR, TOUCH = (
+    0.35,
+    0.05,
+)  # gaps (inter-ocular distances) below which a frame counts as near, touching
 PROTRUSION = 0.09  # how far fully puckered lips come forward, inter-ocular distances (some 8 mm)
 SOFT = 0.08  # how far noses and cheeks give way to each other, inter-ocular distances (some 7 mm)
 QUANTITIES = ("yaw", "pitch", "roll", "eyelids", "pucker", "parting", "gaze_x", "gaze_y")
@@ -57,7 +60,7 @@ STYLES = (
     Style("forehead", ("lips", "forehead"), (66.0, 46.0), (-2.0, 16.0), False, 0.6, 1.0, 0.0, 0.8, 0.0, (1.0, 1.0), 0.6),
     Style("cheek", ("lips", "cheek"), (66.0, 8.0), (0.0, 0.0), False, 0.55, 0.78, 0.4, 0.9, 0.0, (1.0, 0.25), 0.0),
 )  # fmt: skip
-FARTHEST_TURN = 82.0  # degrees from the photo's own yaw: beyond, hardly a texel of the face remains
+FARTHEST_TURN = 76.0  # degrees from the photo's own yaw: beyond, hardly a texel of the face remains
 
 
 @record
@@ -283,7 +286,9 @@ def anchor_points(faces: Faces, anchors: tuple[str, str]) -> Float[np.ndarray, "
     return np.stack([anchor_point(p, n, i) for i, (p, n) in enumerate(zip(faces.points, anchors, strict=True))])  # fmt: skip
 
 
-def anchor_point(points: Float[np.ndarray, "478 3"], name: str, person: int) -> Float[np.ndarray, "3"]:
+def anchor_point(
+    points: Float[np.ndarray, "478 3"], name: str, person: int
+) -> Float[np.ndarray, "3"]:
     """Lips: between them; forehead: its middle; cheek: the one on the partner's side."""
     cheek = at.LEFT_CHEEK if person == 0 else at.RIGHT_CHEEK
     places = {"lips": at.STOMION, "forehead": [151], "cheek": [cheek]}
@@ -326,12 +331,16 @@ class _FaceShape:
         mesh = self.points[:468]
         self.depth = LinearNDInterpolator(mesh[:, :2], mesh[:, 2])(*np.meshgrid(x, y))
 
-    def at(self, place: np.ndarray, angles: np.ndarray, pucker: float) -> Float[np.ndarray, "478 3"]:
+    def at(
+        self, place: np.ndarray, angles: np.ndarray, pucker: float
+    ) -> Float[np.ndarray, "478 3"]:
         """Puckered lips come forward of the anchor's rest, so the face stays that much behind."""
         back = np.array([0.0, 0.0, PROTRUSION * pucker * self.lips])
         return (self.points + back) @ _pixel_turn(angles).T + place
 
-    def behind(self, points: np.ndarray, place: np.ndarray, angles: np.ndarray, pucker: float) -> np.ndarray:
+    def behind(
+        self, points: np.ndarray, place: np.ndarray, angles: np.ndarray, pucker: float
+    ) -> np.ndarray:
         """How far points lie behind this face's surface along its gaze; nan beside the face."""
         local = (points - place) @ _pixel_turn(angles) - [0, 0, PROTRUSION * pucker * self.lips]
         where = ((local[:, :2] - self.low) / 0.04)[:, ::-1].T
@@ -377,14 +386,14 @@ def _pose_costs(
     """(cost, angles) of every pose on a grid: degrees moved, and dearly the depth of crossings."""
     places = np.array([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]])
     costs = []
-    for more in (0, 4, 8, 12):
+    for more in (0, 3, 6):
         turn = side * np.minimum(yaw + more, np.maximum(reach, yaw))
-        for tilt in range(9, 34, 3):
+        for tilt in range(9, 37, 3):
             for chin in range(0, 19, 3):
                 angles = np.column_stack([turn, [-chin, -chin], [tilt, tilt]]).astype(float)
                 depth = _nose_depths(shapes, places, angles, np.full(2, pucker)).max()
                 crossing = max(depth - 0.8 * SOFT, 0.0)
-                costs.append((tilt + 2.5 * chin + more + 1e4 * crossing, angles))
+                costs.append((tilt + 2 * chin + 2 * more + 1e4 * crossing, angles))
     return costs
 
 
@@ -394,7 +403,13 @@ def _taller(faces: Faces) -> int:
 
 
 def _keyframes(
-    faces: Faces, style: Style, kisser: int, poses: np.ndarray, seconds: float, fps: float, seed: int
+    faces: Faces,
+    style: Style,
+    kisser: int,
+    poses: np.ndarray,
+    seconds: float,
+    fps: float,
+    seed: int,
 ) -> Keyframes:
     order = (0, 1) if kisser == 0 else (1, 0)
     anchors = tuple(style.anchors[order.index(p)] for p in (0, 1))
@@ -403,7 +418,9 @@ def _keyframes(
     random = np.random.default_rng(seed)
     tracks = [_gap_track(style, first_gap, seconds)]
     for person in (0, 1):
-        tracks += _person_tracks(faces, style, person, order.index(person), poses[person], seconds, random)
+        tracks += _person_tracks(
+            faces, style, person, order.index(person), poses[person], seconds, random
+        )
     return Keyframes(style.name, float(seconds), float(fps), anchors, tuple(tracks))
 
 
@@ -416,7 +433,13 @@ def _gap_track(style: Style, first: float, seconds: float) -> Track:
 
 
 def _person_tracks(
-    faces: Faces, style: Style, person: int, role: int, pose: np.ndarray, seconds: float, random: np.random.Generator
+    faces: Faces,
+    style: Style,
+    person: int,
+    role: int,
+    pose: np.ndarray,
+    seconds: float,
+    random: np.random.Generator,
 ) -> list[Track]:
     """role: 0 kisses, 1 is kissed. Heads turn and tilt first, then come close: so noses pass."""
     side = 1.0 if person == 0 else -1.0
@@ -444,13 +467,17 @@ def _pucker(style: Style, role: int) -> float:
     return style.pucker if role == 0 or style.anchors[1] == "lips" else 0.0
 
 
-def _sway(style: Style, name: str, value: float, side: float, reach: float) -> list[tuple[float, float]]:
+def _sway(
+    style: Style, name: str, value: float, side: float, reach: float
+) -> list[tuple[float, float]]:
     """While the lips touch, heads roll and turn a little, one giving way to the other."""
     if style.sway == 0 or name == "pitch":
         return []
     size = style.sway * (1.0 if name == "roll" else 0.5 * side)
     times = np.linspace(reach, 1.0, 5)[1:-1]
-    return [(float(t), value + size * s) for t, s in zip(times, (1, -1, 0.6), strict=True)] + [(1.0, value)]
+    return [(float(t), value + size * s) for t, s in zip(times, (1, -1, 0.6), strict=True)] + [
+        (1.0, value)
+    ]
 
 
 def _lid_keys(style: Style, role: int, blink: float, back: float) -> list[tuple[float, float]]:
@@ -461,7 +488,9 @@ def _lid_keys(style: Style, role: int, blink: float, back: float) -> list[tuple[
     return keys + ([(style.leave, closed), (0.94, 0.1)] if back else [])
 
 
-def _lip_keys(before: float, touching: float, style: Style, back: float) -> list[tuple[float, float]]:
+def _lip_keys(
+    before: float, touching: float, style: Style, back: float
+) -> list[tuple[float, float]]:
     keys = [(0.25 * style.arrive, float(before)), (0.95 * style.arrive, touching)]
     return keys + ([(style.leave, touching), (0.95, 0.15 * touching)] if back else [])
 
@@ -517,7 +546,9 @@ def _measured(faces: Faces, first: Faces) -> Float[np.ndarray, " Q"]:
     """One frame of a driving clip as the values of all tracks, the gap first."""
     lips = anchor_points(faces, ("lips", "lips"))
     gap = np.linalg.norm(lips[1, :2] - lips[0, :2]) / first.iod.mean()
-    closed = 1 - np.clip(faces.eye_openness.mean(1) / np.maximum(first.eye_openness.mean(1), 1e-3), 0, 1)
+    closed = 1 - np.clip(
+        faces.eye_openness.mean(1) / np.maximum(first.eye_openness.mean(1), 1e-3), 0, 1
+    )
     pucker = faces.blendshapes[:, faces.expressions.index("mouthPucker")]
     level = np.zeros((2, 2))  # gaze isn't recovered
     rows = np.column_stack([faces.angles, closed, pucker, faces.mouth_openness, level])

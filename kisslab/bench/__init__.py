@@ -27,7 +27,7 @@ def run_areas(areas: list[str], path: Path | None = None) -> list[Row]:
     console, rows = Console(), []
     for area in areas or AREAS:
         for row in _measure(area):
-            console.print(_line(row), highlight=False)
+            console.print(_line(row), highlight=False, soft_wrap=True)
             rows.append(row)
     if path is not None:
         _write(rows, path)
