@@ -4,7 +4,7 @@ from kisslab.studio.clips import Take, motion_camera, render_clip, true_faces
 from kisslab.studio.figure import Pose
 from kisslab.studio.person import Person, sample_couple, sample_person
 from kisslab.studio.render import PART_NAMES, Render, render
-from kisslab.studio.scene import Camera, Light, Scene, couple_portrait, portrait
+from kisslab.studio.scene import Camera, Light, Scene, couple_portrait, photographed, portrait
 
 __all__ = [
     "PART_NAMES",
@@ -17,6 +17,7 @@ __all__ = [
     "Take",
     "motion_camera",
     "couple_portrait",
+    "photographed",
     "portrait",
     "render",
     "render_clip",

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from kisslab.studio import shapes
 from kisslab.studio.person import Person
-from kisslab.studio.shapes import Distance, Points, Volume, bake, smooth_max, smooth_min, smooth_step
+from kisslab.studio.shapes import (
+    Distance,
+    Points,
+    Volume,
+    bake,
+    smooth_max,
+    smooth_min,
+    smooth_step,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +48,14 @@ def _form(person: Person, p: Points) -> Distance:
     q = torch.stack([p[0].abs(), p[1], p[2]])
     s, r = person.shoulders, person.neck
     d = shapes.capsule(q, (0.0, -1.75, -0.93), (0.0, -2.1, -1.0), r, r + 0.02)
-    d = smooth_min(d, shapes.capsule(q, (0.15, -1.75, -1.08), (s - 0.5, -2.26, -1.0), 0.22, 0.28), 0.35)
+    d = smooth_min(
+        d, shapes.capsule(q, (0.15, -1.75, -1.08), (s - 0.5, -2.26, -1.0), 0.22, 0.28), 0.35
+    )
     d = smooth_min(d, shapes.sphere(q, (s - 0.42, -2.48, -0.95), 0.44), 0.25)
     d = smooth_min(d, shapes.ellipsoid(q, (0.0, -3.35, -0.85), (0.86 * s, 1.35, 0.80)), 0.35)
-    d = smooth_min(d, shapes.capsule(q, (s - 0.35, -2.5, -0.95), (s - 0.1, -4.4, -0.95), 0.38, 0.32), 0.2)
+    d = smooth_min(
+        d, shapes.capsule(q, (s - 0.35, -2.5, -0.95), (s - 0.1, -4.4, -0.95), 0.38, 0.32), 0.2
+    )
     bust = shapes.sphere(q, (0.58, -3.55, -0.35), 0.46)
     if person.femininity > 0.5:
         d = smooth_min(d, bust, 0.30)
@@ -61,11 +73,17 @@ def _bones(person: Person, p: Points, form: Distance) -> Distance:
 def _garment(person: Person, p: Points, skin: Distance) -> Distance:
     x, y, z = p
     ax = x.abs()
-    folds = 0.012 * torch.sin(ax * 5.0 + y * 7.0 + 1.5 * torch.sin(y * 3.0)) * smooth_step(y, -2.3, -3.2)
+    folds = (
+        0.012
+        * torch.sin(ax * 5.0 + y * 7.0 + 1.5 * torch.sin(y * 3.0))
+        * smooth_step(y, -2.3, -3.2)
+    )
     opening = shapes.ellipsoid(p, (0.0, -1.50, -0.72), (0.74, 0.55, 0.92))
     kind = person.garment
     if kind == "turtleneck":
-        neck = shapes.capsule(p, (0.0, -1.22, -0.82), (0.0, -2.1, -1.0), person.neck + 0.07, person.neck + 0.12)
+        neck = shapes.capsule(
+            p, (0.0, -1.22, -0.82), (0.0, -2.1, -1.0), person.neck + 0.07, person.neck + 0.12
+        )
         roll = 0.014 * torch.cos(y * 26.0)
         cloth = smooth_min(skin - 0.06 - folds, smooth_max(neck + roll, y + 1.24, 0.06), 0.12)
         return cloth

@@ -52,15 +52,17 @@ def render_clip(scene: Scene, motion: Motion, *, antialias: int = 4) -> Take:
     )
 
 
-def true_faces(picture: Render, scene: Scene) -> Faces:
-    """The people of a render as `find_faces` would report them, without error."""
-    unit = scene.camera.unit
-    heads = picture.points_3d[:, list(anatomy.OVAL)].mean(axis=1)[:, 2]
-    depth = (heads[:, None] - picture.points_3d[..., 2]) * unit
-    points = np.concatenate([picture.points, depth[..., None]], axis=-1)
+def true_faces(scene: Scene) -> Faces:
+    """The people of a scene as `find_faces` would report them in its picture, without error."""
+    built = [build(person) for person in scene.people]
+    figures = [Figure(b.head, b.body, pose) for b, pose in zip(built, scene.poses)]
+    world = np.stack([figure.landmarks() for figure in figures])
+    middle = world[:, anatomy.OVAL, 2].mean(axis=1)
+    away = (middle[:, None] - world[..., 2]) * scene.camera.unit
+    points = np.concatenate([scene.camera.project(world), away[..., None]], axis=-1)
     return Faces(
         points=points,
-        boxes=np.concatenate([picture.points.min(1), picture.points.max(1)], axis=-1),
+        boxes=np.concatenate([points[..., :2].min(1), points[..., :2].max(1)], axis=-1),
         angles=np.stack([pose.angles for pose in scene.poses]).astype(float),
         blendshapes=np.zeros((len(points), 52)),
         expressions=("not measured",) * 52,
@@ -83,7 +85,7 @@ def flow(
         mask = now.who == k
         built = build(person)
         figure = Figure(built.head, built.body, pose)
-        world = figure.place(torch.tensor(now.matter[mask].T)).T.numpy().astype(float)
+        world = figure.place(torch.tensor(now.matter[mask].T)).T.cpu().numpy().astype(float)
         there[mask] = camera.project(world)
         depth[mask] = camera.distance - world[:, 2]
     return (there - here).astype(np.float32), _hidden(there, depth, now, later)

@@ -63,7 +63,9 @@ class Pose(Result):
 class Figure:
     """One posed person: where every point is, and how far every part is from a point."""
 
-    def __init__(self, head: Head, body: Body, pose: Pose, device: torch.device | str = "cpu"):
+    def __init__(
+        self, head: Head, body: Body, pose: Pose, device: torch.device | str | None = None
+    ):
         self.head, self.body, self.pose, self.person = head, body, pose, head.person
         self.device = device
         self.mouth = _Mouth(head.points)
@@ -209,13 +211,13 @@ class Figure:
     def landmarks(self) -> Float[np.ndarray, "478 3"]:
         """MediaPipe's points in the world, irises last."""
         rest = torch.tensor(self.head.points.T, dtype=torch.float32)
-        q = self._close_lids(rest).T.numpy().astype(float)
+        q = self._close_lids(rest).T.cpu().numpy().astype(float)
         q = self.mouth.move(q, self.pose)
         return self.from_head(np.concatenate([q, self._iris(-1.0), self._iris(1.0)]))
 
     def _iris(self, side: float) -> Float[np.ndarray, "5 3"]:
         """Centre, then the edge towards the picture's right, up, left and down."""
-        gaze = self.gaze_in_head(torch.tensor([side]))[:, 0].numpy().astype(float)
+        gaze = self.gaze_in_head(torch.tensor([side]))[:, 0].cpu().numpy().astype(float)
         centre = self.head.eye.centre * [side, 1.0, 1.0]
         middle = centre + self.head.eye.radius * gaze
         right = np.cross([0.0, 1.0, 0.0], gaze)
@@ -230,9 +232,10 @@ class Figure:
     def _eyeball(self, q: Points, sign: int) -> Points:
         """Turn points of the eyeballs from gaze to straight ahead (sign 1) or back (-1)."""
         side = torch.sign(q[0])
-        centre = torch.stack([side * float(self.head.eye.centre[0])] + [
-            torch.full_like(side, float(c)) for c in self.head.eye.centre[1:]
-        ])
+        centre = torch.stack(
+            [side * float(self.head.eye.centre[0])]
+            + [torch.full_like(side, float(c)) for c in self.head.eye.centre[1:]]
+        )
         across, up = (math.radians(g) for g in self.pose.gaze)
         turn = torch.tensor(head_rotation(np.array([math.degrees(across), -math.degrees(up), 0.0])))
         turn = turn.to(q.dtype).to(q.device)
@@ -432,7 +435,7 @@ class _Mouth:
         lower_lip[anatomy.LOWER_LIP_INNER[1:-1]] = len(points) == 468
         if len(points) == 468:
             above[anatomy.UPPER_LIP_INNER] = True
-        return (q + self._shift(q, pose, above & ~lower_lip)).T.numpy()
+        return (q + self._shift(q, pose, above & ~lower_lip)).T.cpu().numpy()
 
     def move_tensor(self, q: Points, pose: Pose) -> Points:
         """Rest to expression, for points of the surface."""

@@ -282,7 +282,14 @@ def _curtain(form: Style, p: Points) -> Distance:
     x, y, z = p
     t = form.side
     width = interpolate(
-        y, [(form.hang, form.width + 0.6 * t - 0.02), (-0.7, form.width + t + 0.06), (0.1, form.width + t + 0.11), (0.6, form.width + t), (1.1, 0.5)]
+        y,
+        [
+            (form.hang, form.width + 0.6 * t - 0.02),
+            (-0.7, form.width + t + 0.06),
+            (0.1, form.width + t + 0.15),
+            (0.65, form.width + t),
+            (1.1, 0.5),
+        ],
     )
     depth = interpolate(y, [(-1.6, 0.86), (-0.6, 0.98 + 0.5 * t), (0.6, 1.08 + 0.7 * t)])
     k = torch.sqrt((x / width) ** 2 + ((z + 0.58) / depth) ** 2 + 1e-9)
@@ -328,7 +335,7 @@ def _bangs(p: Points, skin: Distance) -> Distance:
 def _ponytail(p: Points) -> Distance:
     tie = shapes.sphere(p, (0.0, 1.02, -1.72), 0.15)
     upper = shapes.capsule(p, (0.0, 1.02, -1.74), (0.0, 0.55, -2.02), 0.13, 0.21)
-    lower = shapes.capsule(p, (0.0, 0.55, -2.02), (0.05, -1.15, -1.80), 0.21, 0.05)
+    lower = shapes.capsule(p, (0.0, 0.55, -2.02), (0.05, -0.95, -1.85), 0.21, 0.10)
     return smooth_min(tie, smooth_min(upper, lower, 0.1), 0.05)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from kisslab import anatomy
 from kisslab.studio import hair, shapes
 from kisslab.studio.person import SHAPES, Person
-from kisslab.studio.shapes import Points, Volume, bake, bump, smooth_max, smooth_min
+from kisslab.studio.shapes import Points, Volume, bake, smooth_max, smooth_min
 from kisslab.studio.template import face_template, normals, subdivision
 
 # name: centre, reach (Gaussian), shift at one standard deviation. x > 0 side; mirrored.
@@ -119,7 +119,10 @@ def build_head(person: Person) -> Head:
 def _rough(coarse: Volume) -> Volume:
     both = coarse.values.amin(dim=0, keepdim=True)
     half = torch.nn.functional.interpolate(
-        both[None], tuple((n + 1) // 2 for n in both.shape[1:]), mode="trilinear", align_corners=True
+        both[None],
+        tuple((n + 1) // 2 for n in both.shape[1:]),
+        mode="trilinear",
+        align_corners=True,
     )[0]
     return Volume(half.contiguous(), coarse.low, coarse.high)
 
@@ -252,15 +255,16 @@ class _SkinField:
         weight = np.exp(-((far / reach) ** 2)) + 1e-12
         d = (weight * plane).sum(1) / weight.sum(1)
         a, b, c, e = self.plane
-        back = -(a * p[0] + b * p[1] + c * p[2] + e) - 0.10
-        beside = torch.tensor(beside - 0.09, dtype=torch.float32)  # ends where the mesh ends
-        d = smooth_max(torch.tensor(d, dtype=torch.float32), beside, 0.06)
+        back = -(a * p[0] + b * p[1] + c * p[2] + e) - 0.42
+        beside = torch.tensor(beside - 0.13, dtype=torch.float32)  # ends where the mesh ends
+        d = smooth_max(torch.tensor(d, dtype=torch.float32), beside, 0.12)
         return smooth_max(d, back, 0.08)
 
     def _skull(self, p: Points) -> Tensor:
         w = self.width
-        d = shapes.ellipsoid(p, (0.0, 0.50, -0.56), (0.965 * w, 0.99, 1.06))
+        d = shapes.ellipsoid(p, (0.0, 0.50, -0.53), (0.975 * w, 0.99, 1.09))
         d = smooth_min(d, shapes.ellipsoid(p, (0.0, 0.10, -0.66), (0.93 * w, 0.74, 0.82)), 0.25)
+        d = smooth_min(d, shapes.ellipsoid(p, (0.0, 0.70, -0.55), (0.90 * w, 0.80, 0.98)), 0.2)
         d = smooth_min(d, shapes.ellipsoid(p, (0.0, 0.02, -0.46), (0.985 * w, 0.78, 0.62)), 0.2)
         jaw = self.points[anatomy.OVAL[12]]  # in front of the jaw's corner
         corner = (abs(float(jaw[0])) - 0.10, float(jaw[1]) + 0.16, -0.36)

@@ -105,6 +105,8 @@ def _on_skin(figure: Figure, points: np.ndarray) -> np.ndarray:
     p = torch.tensor(points.T, dtype=torch.float32)
     for _ in range(12):
         here = figure.parts(p)[0]
-        slope = torch.stack([(figure.parts(p + 0.02 * a[:, None])[0] - here) / 0.02 for a in torch.eye(3)])
+        slope = torch.stack(
+            [(figure.parts(p + 0.02 * a[:, None])[0] - here) / 0.02 for a in torch.eye(3)]
+        )
         p = p - 0.8 * here * slope / (slope * slope).sum(dim=0).clamp(min=0.25)
-    return p.T.numpy().astype(float)
+    return p.T.cpu().numpy().astype(float)

@@ -142,7 +142,9 @@ def _eye(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface) 
     along, height, upper, lower = figure.lids(h)
     pink = smooth_step(along.abs(), 0.55, 1.0)
     white = white * (1 - pink * torch.tensor([0.12, 0.38, 0.38])[:, None])
-    albedo = white + (coloured - white) * smooth_step(angle, iris_radius + 0.005, iris_radius - 0.004)
+    albedo = white + (coloured - white) * smooth_step(
+        angle, iris_radius + 0.005, iris_radius - 0.004
+    )
     albedo = albedo * (1 - 0.97 * smooth_step(angle, pupil + 0.004, pupil - 0.003))
     albedo = albedo * (1 - 0.62 * torch.exp(-(upper - height).clamp(min=0) / 0.024))
     corner = smooth_step(along, -0.80, -0.96)
@@ -151,7 +153,9 @@ def _eye(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface) 
     light = figure.turn_back(torch.tensor([-0.30, 0.42, 0.86]))
     mirror = (local / eye.radius * light[:, None]).sum(dim=0)
     centre_of_iris = (gaze * light[:, None]).sum(dim=0)
-    spot = smooth_step((mirror - centre_of_iris - (1 - centre_of_iris) * 0.30).abs() * 0.0 + _spot(flat), 0.0, 1.0)
+    spot = smooth_step(
+        (mirror - centre_of_iris - (1 - centre_of_iris) * 0.30).abs() * 0.0 + _spot(flat), 0.0, 1.0
+    )
     out.albedo[:, index] = albedo + 0.85 * spot * (cosine > 0)
     out.gloss[index] = 0.7
     out.part[index] = EYE
@@ -169,7 +173,9 @@ def _hair(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface)
     q = figure.rest(figure.to_head(p))
     _, direction = hair.flow(form, q)
     _, colour = figure.hair_pattern(q)
-    beard = figure.in_beard(q) if person.beard not in ("none", "stubble") else torch.zeros_like(q[0])
+    beard = (
+        figure.in_beard(q) if person.beard not in ("none", "stubble") else torch.zeros_like(q[0])
+    )
     direction = direction * (1 - beard) + beard * torch.tensor([0.0, -1.0, 0.0])[:, None]
     base = (torch.tensor(person.hair_colour) ** 2.2)[:, None]
     tip = smooth_step(q[1], 0.6, -1.2) * (0.35 if form.hang else 0.1)
@@ -201,11 +207,15 @@ def _cloth(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface
         stripe = smooth_step(torch.sin(y * 24 + 3 * z), -0.25, 0.25)
         main = main + (second - main) * stripe * 0.85
     if person.pattern == "heather":
-        speck = torch.sin(x * 97 + 3 * torch.sin(y * 61)) * torch.sin(y * 89 + 2 * torch.sin(z * 71))
+        speck = torch.sin(x * 97 + 3 * torch.sin(y * 61)) * torch.sin(
+            y * 89 + 2 * torch.sin(z * 71)
+        )
         main = main * (1 + 0.16 * speck)
     if person.garment == "blazer":
         inner = smooth_step(x.abs() - 0.36 * (y + 3.75), 0.0, -0.02)
-        near_neck = smooth_step(torch.sqrt(x**2 + (z + 0.85) ** 2), person.neck + 0.26, person.neck + 0.18)
+        near_neck = smooth_step(
+            torch.sqrt(x**2 + (z + 0.85) ** 2), person.neck + 0.26, person.neck + 0.18
+        )
         inner = torch.maximum(inner * (z > -0.8), near_neck * (y > -1.95))
         main = main * 0.55 + (second - main * 0.55) * inner
     weave = 1 + 0.035 * torch.sin(x * 150) * torch.sin(y * 150 + z * 90)

@@ -12,8 +12,8 @@ from kisslab.records import Result, record
 Colour = tuple[float, float, float]  # sRGB in [0, 1]
 
 SKINS: tuple[Colour, ...] = (
-    (0.90, 0.755, 0.68),
-    (0.87, 0.70, 0.60),
+    (0.86, 0.715, 0.625),
+    (0.84, 0.675, 0.57),
     (0.81, 0.62, 0.50),
     (0.72, 0.525, 0.40),
     (0.60, 0.415, 0.30),
@@ -217,9 +217,7 @@ def _hair_style(rng: np.random.Generator, femininity: float, age: float) -> str:
     if femininity > 0.5:
         return _pick(rng, FEMININE, (1.2, 1.3, 1.0, 1.0, 0.7, 1.3, 0.9, 0.5, 0.8))
     old = max(0.0, (age - 35) / 40)
-    return _pick(
-        rng, MASCULINE, (1.3, 1.3, 1.2, 0.7, 0.25 + old, 0.1 + 1.5 * old, 0.9, 0.45, 0.7)
-    )
+    return _pick(rng, MASCULINE, (1.3, 1.3, 1.2, 0.7, 0.25 + old, 0.1 + 1.5 * old, 0.9, 0.45, 0.7))
 
 
 def _hair_colour(rng: np.random.Generator, tone: float, age: float) -> tuple[Colour, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -58,6 +58,19 @@ class Built:
     body: Body
     skin: skinmap.SkinMap
 
+    def to(self, device: torch.device) -> Built:
+        """The same on another device."""
+        if device.type == "cpu":
+            return self
+        head = {
+            name: getattr(self.head, name).to(device) for name in ("coarse", "face", "ear", "rough")
+        }
+        return Built(
+            replace(self.head, **head),
+            replace(self.body, volume=self.body.volume.to(device)),
+            skinmap.SkinMap(self.skin.values.to(device)),
+        )
+
 
 @lru_cache(maxsize=6)
 def build(person: Person) -> Built:
@@ -68,10 +81,17 @@ def build(person: Person) -> Built:
 
 
 @torch.no_grad()
-def render(scene: Scene, *, antialias: int = 4) -> Render:
+def render(scene: Scene, *, antialias: int = 4, device: torch.device | str = "cpu") -> Render:
     """Draw a scene. `antialias` rays are averaged in each pixel that an edge crosses (1: none)."""
-    figures = [Figure(b.head, b.body, pose) for b, pose in zip(map(build, scene.people), scene.poses)]
-    skins = [build(p).skin for p in scene.people]
+    with torch.device(device):
+        return _render(scene, antialias)
+
+
+def _render(scene: Scene, antialias: int) -> Render:
+    device = torch.get_default_device()
+    built = [build(person).to(device) for person in scene.people]
+    figures = [Figure(b.head, b.body, pose, device) for b, pose in zip(built, scene.poses)]
+    skins = [b.skin for b in built]
     camera = scene.camera
     wall = _background(scene)
     jj, ii = torch.meshgrid(
@@ -85,17 +105,17 @@ def render(scene: Scene, *, antialias: int = 4) -> Render:
         colour = _smooth_edges(scene, figures, skins, pixels, hits, wall, colour, antialias)
     picture = colour.reshape(3, camera.height, camera.width)
     shape = (camera.height, camera.width)
-    depth = hits.depth.reshape(shape).numpy()
+    depth = hits.depth.reshape(shape).cpu().numpy()
     points = np.stack([f.landmarks() for f in figures])
     named = np.stack([landmarks.named_points(f) for f in figures])
     return Render(
         rgb=_photograph(picture, hits.depth.reshape(shape), camera),
         depth=depth,
-        normals=hits.normals.T.reshape(*shape, 3).contiguous().numpy(),
-        parts=hits.parts.reshape(shape).numpy(),
-        who=hits.who.reshape(shape).numpy(),
-        matter=hits.matter.T.reshape(*shape, 4).contiguous().numpy(),
-        shading=hits.shading.reshape(shape).numpy(),
+        normals=hits.normals.T.reshape(*shape, 3).contiguous().cpu().numpy(),
+        parts=hits.parts.reshape(shape).cpu().numpy(),
+        who=hits.who.reshape(shape).cpu().numpy(),
+        matter=hits.matter.T.reshape(*shape, 4).contiguous().cpu().numpy(),
+        shading=hits.shading.reshape(shape).cpu().numpy(),
         points=camera.project(points),
         points_3d=points,
         visible=landmarks.visible(points, depth, camera),
@@ -126,9 +146,7 @@ def _rays(camera: Camera, pixels: Float[Tensor, "2 N"]) -> tuple[Tensor, Points]
     return torch.tensor([0.0, 0.0, camera.distance]), d / length(d)
 
 
-def _trace(
-    figures: list[Figure], camera: Camera, pixels: Tensor, starts: list[Tensor]
-) -> _Hits:
+def _trace(figures: list[Figure], camera: Camera, pixels: Tensor, starts: list[Tensor]) -> _Hits:
     eye, directions = _rays(camera, pixels)
     count = pixels.shape[1]
     best = torch.full((count,), math.inf)
@@ -183,7 +201,12 @@ def solid(figure: Figure, others: list[Figure], p: Points) -> Float[Tensor, " N"
 
 
 def _march(
-    figure: Figure, others: list[Figure], eye: Tensor, directions: Points, start: Tensor, pixel: float
+    figure: Figure,
+    others: list[Figure],
+    eye: Tensor,
+    directions: Points,
+    start: Tensor,
+    pixel: float,
 ) -> tuple[Tensor, Tensor]:
     """Sphere tracing from `start`: which rays hit, and where along them."""
     index = torch.isfinite(start).nonzero()[:, 0]
@@ -251,7 +274,9 @@ def _lit(light: Light, figures: list[Figure], p: Points, view: Points, look: Sur
     base = ((facing + wrap) / (1 + wrap)).clamp(min=0.0)
     soft = look.scatter
     shadow3 = torch.stack([shadow ** (1 - 0.35 * soft), shadow, shadow])
-    base3 = torch.stack([base ** (1 - 0.14 * soft), base ** (1 + 0.02 * soft), base ** (1 + 0.06 * soft)])
+    base3 = torch.stack(
+        [base ** (1 - 0.14 * soft), base ** (1 + 0.02 * soft), base ** (1 + 0.06 * soft)]
+    )
     dark3 = torch.stack([occlusion ** (1 - 0.3 * soft), occlusion, occlusion ** (1 + 0.1 * soft)])
     key_colour = 1.75 * light.strength * torch.tensor(light.colour)[:, None]
     room = torch.tensor(light.ambient)[:, None]
@@ -309,17 +334,19 @@ def _occlusion(figures: list[Figure], p: Points, normal: Points) -> Tensor:
     return torch.exp(-0.85 * total)
 
 
-def _shadow(figures: list[Figure], p: Points, normal: Points, key: Tensor, softness: float) -> Tensor:
+def _shadow(
+    figures: list[Figure], p: Points, normal: Points, key: Tensor, softness: float
+) -> Tensor:
     """Share of the key light that arrives: the narrowest cone along the way to it."""
     out = torch.ones_like(p[0])
     index = ((normal * key[:, None]).sum(dim=0) > -0.25).nonzero()[:, 0]
-    start = p[:, index] + 0.05 * normal[:, index]
-    t = torch.full((len(index),), 0.04)
+    start = p[:, index] + 0.08 * normal[:, index]
+    t = torch.full((len(index),), 0.05)
     share = torch.ones_like(t)
     spread = 0.05 + 0.22 * softness
     for _ in range(12):
         d = _nearest(figures, start + key[:, None] * t)
-        share = torch.minimum(share, 0.5 + 0.5 * d / (spread * t + 0.012))
+        share = torch.minimum(share, 0.5 + 0.5 * d / (spread * t + 0.03))
         t = t + d.clamp(0.05, 0.35)
     share = share.clamp(0, 1)
     out[index] = share * share * (3 - 2 * share)
@@ -402,9 +429,9 @@ def _photograph(picture: Float[Tensor, "3 H W"], depth: Tensor, camera: Camera) 
     shown = _display(picture)
     if camera.blur > 0:
         shown = _defocus(shown, depth, camera)
-    out = shown.permute(1, 2, 0).contiguous().numpy()
+    out = shown.permute(1, 2, 0).contiguous().cpu().numpy()
     if camera.noise > 0:
-        rng = np.random.default_rng(int(1e6 * abs(float(out.sum()))) % 2**32)
+        rng = np.random.default_rng([camera.seed, 25])
         grain = rng.normal(size=out.shape) * camera.noise * (0.4 + 1.2 * np.sqrt(out))
         out = np.clip(out + grain, 0, 1).astype(np.float32)
     if camera.jpeg > 0:
@@ -426,9 +453,13 @@ def _defocus(shown: Tensor, depth: Tensor, camera: Camera) -> Tensor:
     weight = (1 - inside)[None]
     stack = torch.cat([shown * weight, weight])[None]
     stack = F.conv2d(
-        F.pad(stack, (reach, reach, 0, 0), mode="replicate"), kernel.reshape(1, 1, 1, -1).expand(4, 1, 1, -1), groups=4
+        F.pad(stack, (reach, reach, 0, 0), mode="replicate"),
+        kernel.reshape(1, 1, 1, -1).expand(4, 1, 1, -1),
+        groups=4,
     )
     stack = F.conv2d(
-        F.pad(stack, (0, 0, reach, reach), mode="replicate"), kernel.reshape(1, 1, -1, 1).expand(4, 1, -1, 1), groups=4
+        F.pad(stack, (0, 0, reach, reach), mode="replicate"),
+        kernel.reshape(1, 1, -1, 1).expand(4, 1, -1, 1),
+        groups=4,
     )[0]
     return torch.where(inside > 0, shown, stack[:3] / stack[3:].clamp(min=1e-4))

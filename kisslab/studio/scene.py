@@ -1,11 +1,16 @@
-"""What is in front of the camera, and the camera. (Light, Camera, Scene, sample_scene)"""
+"""What is in front of the camera, and the camera.
+
+(Light, Camera, Scene, portrait, couple_portrait, photographed, plain_background, sample_background)
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
+from scipy.ndimage import gaussian_filter
 
 from kisslab.motion import Motion
 from kisslab.records import Result, record
@@ -40,6 +45,7 @@ class Camera(Result):
     noise: float = 0.0  # sensor noise, standard deviation at mid grey
     jpeg: int = 0  # JPEG quality, 0 for none
     exposure: float = 1.0
+    seed: int = 0  # of the sensor's noise
 
     def project(self, points: Float[np.ndarray, "*N 3"]) -> Float[np.ndarray, "*N 2"]:
         """World to pixels."""
@@ -73,7 +79,7 @@ def plain_background(
     top: Colour = (0.62, 0.68, 0.74), bottom: Colour = (0.84, 0.82, 0.78), size: int = 64
 ) -> Float[np.ndarray, "64 64 3"]:
     """A smooth wall with a vignette."""
-    v, u = np.mgrid[0:1 : size * 1j, -1 : 1 : size * 1j]
+    v, u = np.mgrid[0 : 1 : size * 1j, -1 : 1 : size * 1j]
     wall = np.array(top) * (1 - v[..., None]) + np.array(bottom) * v[..., None]
     return (wall * (1 - 0.14 * (u**2 + (2 * v - 1) ** 2)[..., None] / 2)).astype(np.float32)
 
@@ -118,3 +124,49 @@ def couple_portrait(
     camera = Camera(size, high, unit=size * 0.155, origin=(size * 0.5, high * 0.63), distance=12.0)
     wall = plain_background() if background is None else background
     return Scene(people, poses, wall, light, camera)
+
+
+def photographed(scene: Scene, seed: int) -> Scene:
+    """The same people and poses under a light, before a background and by a camera drawn from
+    `seed`: hard to soft and coloured light, wide to long lenses, noise, JPEG."""
+    rng = np.random.default_rng([seed, 23])
+    softness = float(rng.uniform())
+    warm = rng.normal(0, 0.07)
+    light = Light(
+        azimuth=float(rng.uniform(-80, 80)),
+        elevation=float(rng.uniform(5, 65)),
+        softness=softness,
+        strength=float(rng.uniform(0.6, 1.25)),
+        colour=tuple(float(np.clip(c, 0.5, 1.15)) for c in (1 + warm, 0.96, 0.91 - warm)),
+        fill=float(rng.uniform(0.1, 0.7)),
+        rim=float(rng.uniform(0, 1)),
+        ambient=tuple(
+            float(c) for c in (0.55, 0.59, 0.65) * rng.uniform(0.6, 1.3) * rng.normal(1, 0.05, 3)
+        ),
+    )
+    camera = replace(
+        scene.camera,
+        distance=scene.camera.distance * float(rng.uniform(0.75, 1.8)),
+        blur=float(max(0.0, rng.uniform(-0.4, 1.0)) * scene.camera.unit * 0.02),
+        noise=float(max(0.0, rng.uniform(-0.02, 0.03))),
+        jpeg=int(rng.integers(55, 96)) if rng.random() < 0.7 else 0,
+        exposure=float(rng.uniform(0.75, 1.2)),
+        seed=seed,
+    )
+    return replace(scene, background=sample_background(seed), light=light, camera=camera)
+
+
+def sample_background(seed: int, size: int = 96) -> Float[np.ndarray, "96 96 3"]:
+    """A room or park out of focus: blurred fields of colour with lights."""
+    rng = np.random.default_rng([seed, 24])
+    base = rng.uniform(0.15, 0.85) + rng.normal(0, 0.06, 3)
+    out = np.zeros((size, size, 3)) + base
+    for scale, amount in ((0.25, 0.22), (0.10, 0.14), (0.03, 0.06)):
+        field = gaussian_filter(rng.normal(size=(size, size, 1)), (scale * size, scale * size, 0))
+        out += amount * field / field.std() * (0.6 + 0.4 * rng.normal(size=3))
+    v, u = np.mgrid[0:size, 0:size] / size
+    for _ in range(int(rng.integers(0, 9))):  # lamps and gaps between leaves
+        x, y, radius = rng.uniform(), rng.uniform(0, 0.8), rng.uniform(0.02, 0.09)
+        disc = np.clip((radius - np.hypot(u - x, v - y)) / 0.01, 0, 1)[..., None]
+        out += disc * rng.uniform(0.05, 0.4) * rng.uniform(0.7, 1.0, 3)
+    return np.clip(out, 0.02, 0.98).astype(np.float32)

@@ -53,7 +53,9 @@ def draw(head: Head, size: int = 640) -> SkinMap:
     canvas.make_up()
     canvas.lips()
     canvas.brows()
-    return SkinMap(torch.stack([*canvas.colour, canvas.gloss, canvas.height, canvas.lip, canvas.brow]))
+    return SkinMap(
+        torch.stack([*canvas.colour, canvas.gloss, canvas.height, canvas.lip, canvas.brow])
+    )
 
 
 class _Canvas:
@@ -114,7 +116,9 @@ class _Canvas:
         n, wide = self.u.shape[0], 0.98 * ANGLE
         rows = ((low - BOTTOM) / (TOP - BOTTOM) * n, (high - BOTTOM) / (TOP - BOTTOM) * n + 1)
         columns = ((left + wide) / (2 * wide) * n, (right + wide) / (2 * wide) * n + 1)
-        return slice(*(int(np.clip(r, 0, n)) for r in rows)), slice(*(int(np.clip(c, 0, n)) for c in columns))
+        return slice(*(int(np.clip(r, 0, n)) for r in rows)), slice(
+            *(int(np.clip(c, 0, n)) for c in columns)
+        )
 
     def complexion(self) -> None:
         """Warm cheeks, nose, chin and ears; yellower forehead; mottling and pores."""
@@ -135,7 +139,9 @@ class _Canvas:
         if person.freckles > 0:
             dots = (self.noise(150).clamp(min=0.9) - 0.9) * 2.2
             where = self.spot(50, 0.30) + self.spot(5, 0.25) + 0.3 * self.spot(9, 0.4)
-            self.mix(self.skin * torch.tensor([0.62, 0.42, 0.30]), 0.7 * person.freckles * dots * where)
+            self.mix(
+                self.skin * torch.tensor([0.62, 0.42, 0.30]), 0.7 * person.freckles * dots * where
+            )
         for _ in range(int(self.rng.integers(0, 3))):  # a mole or two
             x, y = self.rng.uniform(-0.7, 0.7), self.rng.uniform(-0.9, 0.2)
             mole = torch.exp(-(((self.x - x) ** 2 + (self.y - y) ** 2) / 0.011**2))
@@ -152,7 +158,13 @@ class _Canvas:
     def age(self) -> None:
         """Nasolabial folds, forehead lines, crow's feet and lines under the eyes."""
         deep, f = self.person.lines, self.flat
-        smile = f[[358, 423, 426, 436, 432]] + [[0.02, 0.0], [0.0, 0.0], [0.0, 0.0], [0.02, 0], [0.02, -0.04]]
+        smile = f[[358, 423, 426, 436, 432]] + [
+            [0.02, 0.0],
+            [0.0, 0.0],
+            [0.0, 0.0],
+            [0.02, 0],
+            [0.02, -0.04],
+        ]
         self.line(smile, 0.003 + 0.020 * deep, 0.030)
         bag = f[[362, 453, 451, 449, 448]] + [0.0, -0.035]
         self.line(bag, 0.003 + 0.012 * deep, 0.022)
@@ -161,10 +173,14 @@ class _Canvas:
         for k in range(3):
             y = 0.66 + 0.09 * k + float(self.rng.normal(0, 0.008))
             x = np.linspace(0.0, 0.50 - 0.05 * k, 8)
-            self.line(np.stack([x, y + 0.05 * np.sin(x * 4) - 0.1 * x**2], axis=1), 0.012 * deep, 0.014)
+            self.line(
+                np.stack([x, y + 0.05 * np.sin(x * 4) - 0.1 * x**2], axis=1), 0.012 * deep, 0.014
+            )
         corner = f[263]
         for slope in (0.25, -0.1, -0.45):
-            path = corner + np.array([[0.05, 0.04 * slope], [0.13, 0.10 * slope], [0.21, 0.2 * slope]])
+            path = corner + np.array(
+                [[0.05, 0.04 * slope], [0.13, 0.10 * slope], [0.21, 0.2 * slope]]
+            )
             self.line(path, 0.010 * deep, 0.010)
         frown = np.array([[0.06, 0.46], [0.055, 0.54], [0.07, 0.62]])
         self.line(frown, 0.009 * deep, 0.012)
@@ -176,7 +192,9 @@ class _Canvas:
         person = self.person
         if person.femininity > 0.5:
             return
-        amount = {"none": 0.16, "stubble": 0.62, "moustache": 0.25, "goatee": 0.3}.get(person.beard, 0.8)
+        amount = {"none": 0.16, "stubble": 0.62, "moustache": 0.25, "goatee": 0.3}.get(
+            person.beard, 0.8
+        )
         rest = Points3(self)
         form = self.head.style
         mask = hair.beard_mask(_with_beard(form, "full beard"), rest).reshape(self.u.shape)
@@ -185,7 +203,9 @@ class _Canvas:
             mask = torch.maximum(mask * (0.25 / amount), own)
         grain = (0.75 + 0.35 * self.noise(380)).clamp(0.2, 1.4)
         hairs = torch.tensor(person.hair_colour) ** 2.2
-        self.mix(0.7 * hairs + 0.3 * self.skin * torch.tensor([0.6, 0.62, 0.66]), amount * mask * grain)
+        self.mix(
+            0.7 * hairs + 0.3 * self.skin * torch.tensor([0.6, 0.62, 0.66]), amount * mask * grain
+        )
         self.gloss -= 0.15 * amount * mask
 
     def scalp(self) -> None:
@@ -206,7 +226,10 @@ class _Canvas:
         shade = self.spot(159, 0.085, (0.02, 0.045))
         tint = torch.tensor(self.person.lip_colour) ** 2.2 * 0.5 + self.skin * 0.2
         self.mix(tint, 0.40 * m * shade)
-        self.mix(self.skin * torch.tensor([1.0, 0.55, 0.56]), 0.25 * m * self.spot(50, 0.17, (0.08, 0.05)))
+        self.mix(
+            self.skin * torch.tensor([1.0, 0.55, 0.56]),
+            0.25 * m * self.spot(50, 0.17, (0.08, 0.05)),
+        )
 
     def lips(self) -> None:
         """Colour inside the lips' border, soft at the edge, darker at the mouth line."""
@@ -240,12 +263,22 @@ class _Canvas:
             dark = colour * 0.45 + self.skin * torch.tensor([0.25, 0.16, 0.10])
         for sign in (1.0, -1.0):
             d, place = self.away(middle * [sign, 1.0])
-            width = thick * (0.75 + 0.55 * place.clamp(max=0.35) / 0.35 * 0.45 - 0.75 * (place - 0.55).clamp(min=0) / 0.45)
+            width = thick * (
+                0.75
+                + 0.55 * place.clamp(max=0.35) / 0.35 * 0.45
+                - 0.75 * (place - 0.55).clamp(min=0) / 0.45
+            )
             body = smooth_step(d / width, 1.15, 0.45)
             ends = smooth_step(place, 0.0, 0.10) * smooth_step(place, 1.0, 0.90)
-            stroke = torch.sin((self.x * sign * 1.0) * 125 - (self.y * 95) * (1 - 0.7 * place) + 2.5 * self.noise(70))
+            stroke = torch.sin(
+                (self.x * sign * 1.0) * 125
+                - (self.y * 95) * (1 - 0.7 * place)
+                + 2.5 * self.noise(70)
+            )
             hairs = (0.74 + 0.30 * stroke).clamp(0, 1)
-            amount = (body * ends.clamp(min=0.0) * hairs * (0.70 + 0.3 * person.brow_thickness)).clamp(0, 1)
+            amount = (
+                body * ends.clamp(min=0.0) * hairs * (0.70 + 0.3 * person.brow_thickness)
+            ).clamp(0, 1)
             self.mix(dark, amount)
             self.brow = torch.maximum(self.brow, body * ends)
             self.height += 0.006 * amount
@@ -269,7 +302,13 @@ def _smooth_path(path: np.ndarray, per_segment: int = 4) -> np.ndarray:
     ends = np.vstack([2 * path[0] - path[1], path, 2 * path[-1] - path[-2]])
     t = np.linspace(0, 1, per_segment, endpoint=False)[:, None]
     pieces = [
-        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+        0.5
+        * (
+            2 * b
+            + (c - a) * t
+            + (2 * a - 5 * b + 4 * c - d) * t**2
+            + (3 * b - a - 3 * c + d) * t**3
+        )
         for a, b, c, d in zip(ends, ends[1:], ends[2:], ends[3:], strict=False)
     ]
     return np.vstack([*pieces, path[-1:]])
