@@ -148,9 +148,7 @@ def _seeds(
     """What the face alone tells GrabCut: surely, probably, probably not and surely not the person."""
     frame = frames[person]
     a, b = frame.coordinates(shape, scale)
-    shoulder = np.clip(
-        b - 0.6, 0, None
-    )  # beside the neck above it is background: never a sure seed
+    shoulder = np.clip(b - 0.5, 0, None)
     seeds = np.full(shape, cv2.GC_PR_BGD, np.uint8)
     seeds[(a / 0.78) ** 2 + ((b + 0.12) / 0.85) ** 2 < 1] = cv2.GC_PR_FGD
     seeds[(b > 0.5) & (np.abs(a) < 0.42 + 4.5 * shoulder)] = cv2.GC_PR_FGD
@@ -160,8 +158,7 @@ def _seeds(
     face = cv2.erode(cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 1), np.ones((5, 5)))
     seeds[face > 0] = cv2.GC_FGD
     seeds[(np.abs(a) < 0.3) & (b > -0.56) & (b < 0.6)] = cv2.GC_FGD
-    chest = np.minimum(0.3 + 2.2 * np.clip(shoulder - 0.1, 0, None), 1.25)
-    seeds[(b > 0.5) & (np.abs(a) < chest)] = cv2.GC_FGD
+    seeds[(b > 0.5) & (np.abs(a) < np.minimum(0.3 + 2.2 * shoulder, 1.25))] = cv2.GC_FGD
     for other in (f for i, f in enumerate(frames) if i != person):
         c, d = other.coordinates(shape, scale)
         seeds[c**2 + (d * 0.7) ** 2 < a**2 + (b * 0.7) ** 2] = cv2.GC_BGD

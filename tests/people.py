@@ -162,7 +162,7 @@ def _paint(
     middle = (points[at.CHIN, :2] + points[at.FOREHEAD, :2]) / 2
     shapes = [(_shoulders(face_width, middle, size), cloth)]
     shapes += [
-        (_box(middle + np.array([0, 0.6 * face_width]), 0.36 * face_width, 0.3 * face_width), SKIN)
+        (_box(middle + np.array([0, 0.5 * face_width]), 0.34 * face_width, 0.3 * face_width), SKIN)
     ]
     shapes += [
         (_ellipse(middle - [0, 0.1 * face_width], 0.6 * face_width, 0.75 * face_width), HAIR)
@@ -201,9 +201,9 @@ def _cover(shape: object, size: tuple[int, int]) -> np.ndarray:
 
 
 def _shoulders(width: float, middle: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Neck, trapezius, shoulders and chest, as an adult's, to the lower edge."""
-    half = np.array([0.36, 0.40, 0.60, 1.00, 1.30, 1.45, 1.45]) * width
-    down = np.array([0.40, 0.64, 0.80, 0.90, 1.00, 1.15, 1.15]) * width / ASPECT
+    """Neck, shoulders and chest to the lower edge; raised, as of one who leans to the camera."""
+    half = np.array([0.36, 0.42, 0.75, 1.10, 1.35, 1.45, 1.45]) * width
+    down = np.array([0.40, 0.54, 0.64, 0.74, 0.86, 1.00, 1.00]) * width / ASPECT
     y = middle[1] + down
     y[-1] = max(y[-2], size[1]) + 2
     right, left = middle[0] + half, middle[0] - half

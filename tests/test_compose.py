@@ -9,7 +9,15 @@ import pytest
 from people import Drawing, as_faces, draw_person, portrait_couple
 
 from kisslab import anatomy as at
-from kisslab.compose import ASPECT, EYE_LINE, FACE_SHARE, MOST_GAIN, Composite, compose
+from kisslab.compose import (
+    ASPECT,
+    EYE_LINE,
+    FACE_SHARE,
+    LOOKING_AWAY,
+    MOST_GAIN,
+    Composite,
+    compose,
+)
 from kisslab.faces import Faces
 from kisslab.photo import Photo, photo_from_array
 
@@ -169,7 +177,7 @@ def test_those_who_look_away_from_each_other_change_places() -> None:
     assert not any("changed places" in note for note in drawn().notes)
 
 
-@pytest.mark.parametrize("yaw", [9.0, -9.0])
+@pytest.mark.parametrize("yaw", [0.4 * LOOKING_AWAY, -0.4 * LOOKING_AWAY])
 def test_a_small_turn_changes_no_places(yaw: float) -> None:
     left, right = (
         replace(d.faces, angles=np.array([[y, 0.0, 0.0]])) for d, y in ((SMALL, yaw), (LARGE, -yaw))

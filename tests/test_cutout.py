@@ -128,7 +128,7 @@ def test_the_same_photo_gives_the_same_cut() -> None:
 def test_two_people_are_kept_apart(person: int) -> None:
     alpha = inner(couple_cut(), person)
     own, other = COUPLE.alphas[person], COUPLE.alphas[1 - person]
-    assert overlap(alpha, own) > 0.88  # shoulders that cross are divided down the middle
+    assert overlap(alpha, own) > 0.85  # shoulders that cross are divided down the middle
     assert alpha[head(COUPLE, 1 - person, grow=1.2) & (other == 1)].max() < 0.05
     assert alpha[head(COUPLE, person, grow=1.2) & (own == 1)].min() > 0.5
 

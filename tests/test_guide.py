@@ -112,7 +112,7 @@ def test_the_flow_leads_every_point_to_itself() -> None:
 def test_the_flow_is_the_plan_s_own_motion_of_the_landmarks() -> None:
     motion, drawn = stern(plan()), stern_guide()
     errors, steps = [], []
-    for t in (2, 3, 4, 5):
+    for t in (2, 4):
         here, there = (placed_points(motion, COUPLE.faces, f) * motion.unit for f in (t, t + 1))
         for person in (0, 1):
             place = here[person] + [*motion.origin, 0]
@@ -125,7 +125,7 @@ def test_the_flow_is_the_plan_s_own_motion_of_the_landmarks() -> None:
             errors.append(np.linalg.norm(drawn.flow[t, y, x][seen] - wanted, axis=-1))
             steps.append(np.linalg.norm(wanted, axis=-1))
     errors, steps = np.concatenate(errors), np.concatenate(steps)
-    assert len(errors) > 500
+    assert len(errors) > 300
     assert np.median(steps) > 2  # pixels a frame: there is something to follow
     assert np.median(errors) < 0.15
     assert np.percentile(errors, 95) < 0.1 * np.percentile(steps, 95) + 0.5
@@ -144,7 +144,10 @@ def test_the_nearer_person_is_in_front(nearer: int) -> None:
     assert {1, 2} <= set(np.unique(frame.layer))
     away = next(
         guide_frames(
-            COUPLE.photo, COUPLE.faces, posed(position + [0, 0, 2.0], COUPLE.faces.angles), CUTOUT
+            COUPLE.photo,
+            COUPLE.faces,
+            posed(position + np.array([0, 0, 2.0]), COUPLE.faces.angles),
+            CUTOUT,
         )
     )
     np.testing.assert_allclose(
@@ -221,8 +224,8 @@ def red_near(frame: GuideFrame, person: int, motion: Motion) -> np.ndarray:
 
 def test_frames_are_pictures_and_the_last_flow_is_zero() -> None:
     assert guide().frames.shape == (12, *COUPLE.photo.rgb.shape)
-    assert 0 <= guide().frames.min() and guide().frames.max() <= 1
-    assert 0 <= guide().confidence.min() and guide().confidence.max() <= 1
+    assert guide().frames.min() >= 0 and guide().frames.max() <= 1
+    assert guide().confidence.min() >= 0 and guide().confidence.max() <= 1
     np.testing.assert_array_equal(guide().flow[-1], 0)
     assert guide().fps == plan().fps
 
