@@ -1,6 +1,6 @@
 """Stage 3: two faces in, a path for each of them out.
 
-(plan_kiss, motion_from_keyframes, motion_from_clip, nose_crossings; Motion, Keyframes, Track, Style)
+(plan_kiss, motion_from_keyframes, motion_from_clip, nose_crossings; Motion, Keyframes, Style)
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from kisslab.records import Result, atomic, record
 
 PHASES = ("apart", "approach", "near", "contact", "release")
 ANCHORS = ("lips", "forehead", "cheek")
-NEAR, TOUCH = (
-    0.35,
-    0.05,
-)  # gaps (inter-ocular distances) below which a frame counts as near, touching
+# Gaps, inter-ocular distances: near and touching are below NEAR and TOUCH. Lips are soft: anchors
+# that nearly coincide (REST) look pressed together. Below HIDING one face may hide the other.
+HIDING, NEAR, TOUCH, REST = 1.6, 0.35, 0.05, 0.02
 PROTRUSION = 0.09  # how far fully puckered lips come forward, inter-ocular distances (some 8 mm)
 SOFT = 0.08  # how far noses and cheeks give way to each other, inter-ocular distances (some 7 mm)
 QUANTITIES = ("yaw", "pitch", "roll", "eyelids", "pucker", "parting", "gaze_x", "gaze_y")
@@ -125,9 +124,12 @@ class Keyframes(Result):
     def from_json(cls, path: str | Path) -> Keyframes:
         """Read a plan. ValueError names the file and the first thing that breaks the schema."""
         data = _read_plan(Path(path))
-        tracks = [Track(**{k: _frozen(v) for k, v in t.items()}) for t in data["tracks"]]
-        rest = {k: _frozen(data[k]) for k in ("style", "seconds", "fps", "anchors")}
-        plan = cls(tracks=tuple(tracks), **rest)
+        tracks = tuple(
+            Track(int(t["person"]), t["quantity"], tuple(t["times"]), tuple(t["values"]))
+            for t in data["tracks"]
+        )
+        anchors = tuple(data["anchors"])
+        plan = cls(data["style"], data["seconds"], data["fps"], anchors, tracks)
         _check_plan(plan, Path(path).name)
         return plan
 
@@ -247,20 +249,23 @@ def motion_from_clip(
 ) -> Motion:
     """Recover a plan from a clip of two faces ("motion sequences" as a driving signal).
 
-    Frames in which fewer than two faces are found (often at contact, where one hides the other) are
-    interpolated. FaceError when fewer than a third of the frames show both.
+    Frames in which fewer than two faces are found are interpolated; two who were coming together
+    when they were lost are taken to touch, for at contact one face hides the other. FaceError when
+    fewer than a third of the frames show both.
     """
     tracked = list(track_faces(frames, model))
     seen = [t for t, faces in enumerate(tracked) if faces is not None]
     if len(seen) < max(2, len(tracked) / 3):
         raise FaceError(
-            f"two faces were found in {len(seen)} of {len(tracked)} frames; a driving clip must show "
-            "both faces in at least a third of them"
+            f"two faces were found in {len(seen)} of {len(tracked)} frames; a driving clip must "
+            "show both faces in at least a third of them"
         )
     rows = np.stack([_measured(tracked[t], tracked[seen[0]]) for t in seen])
     every = np.arange(len(tracked))
     columns = [np.interp(every, seen, column) for column in rows.T]
+    columns[0] = _closed(columns[0], seen)
     smooth = [_smooth(column) for column in columns]
+    smooth[0] = np.maximum(smooth[0], REST)
     return motion_from_keyframes(_as_keyframes(smooth, fps, style), tracked[seen[0]])
 
 
@@ -376,25 +381,38 @@ def _contact_poses(faces: Faces, style: Style, kisser: int) -> Float[np.ndarray,
     if not style.noses:
         return np.column_stack([side * yaw, pitch, np.zeros(2)])
     shapes = [_FaceShape(faces, p, "lips", float(faces.iod.mean())) for p in (0, 1)]
-    best = min(_pose_costs(shapes, yaw, reach, side, style.pucker), key=lambda c: c[0])
-    return best[1]
+    poses = _poses(yaw, reach, side)
+    return _easiest(poses, shapes, style.pucker)
 
 
-def _pose_costs(
-    shapes: list[_FaceShape], yaw: np.ndarray, reach: np.ndarray, side: np.ndarray, pucker: float
+def _poses(
+    yaw: np.ndarray, reach: np.ndarray, side: np.ndarray
 ) -> list[tuple[float, Float[np.ndarray, "2 3"]]]:
-    """(cost, angles) of every pose on a grid: degrees moved, and dearly the depth of crossings."""
-    places = np.array([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]])
-    costs = []
+    """(effort, angles) of every pose on a grid, in degrees moved, the easiest first."""
+    poses = []
     for more in (0, 3, 6):
         turn = side * np.minimum(yaw + more, np.maximum(reach, yaw))
         for tilt in range(9, 37, 3):
             for chin in range(0, 19, 3):
                 angles = np.column_stack([turn, [-chin, -chin], [tilt, tilt]]).astype(float)
-                depth = _nose_depths(shapes, places, angles, np.full(2, pucker)).max()
-                crossing = max(depth - 0.8 * SOFT, 0.0)
-                costs.append((tilt + 2 * chin + 2 * more + 1e4 * crossing, angles))
-    return costs
+                poses.append((float(tilt + 2 * chin + 2 * more), angles))
+    return sorted(poses, key=lambda pose: pose[0])
+
+
+def _easiest(
+    poses: list[tuple[float, Float[np.ndarray, "2 3"]]], shapes: list[_FaceShape], pucker: float
+) -> Float[np.ndarray, "2 3"]:
+    """The least cost: effort, and dearly the depth of crossings; the first that clears it wins."""
+    places = np.array([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]])
+    least, best = np.inf, poses[0][1]
+    for effort, angles in poses:
+        if effort >= least:
+            break
+        depth = _nose_depths(shapes, places, angles, np.full(2, pucker)).max()
+        cost = effort + 1e4 * max(depth - 0.8 * SOFT, 0.0)
+        if cost < least:
+            least, best = cost, angles
+    return best
 
 
 def _taller(faces: Faces) -> int:
@@ -425,10 +443,9 @@ def _keyframes(
 
 
 def _gap_track(style: Style, first: float, seconds: float) -> Track:
-    rest = 0.02  # lips are soft: anchors that nearly coincide look pressed together
-    keys = [(0.04, first), (style.arrive, rest)]
+    keys = [(0.04, first), (style.arrive, REST)]
     if style.leave < 1:
-        keys += [(style.leave, rest), (0.96, style.part_to * first)]
+        keys += [(style.leave, REST), (0.96, style.part_to * first)]
     return _track(-1, "gap", keys, seconds)
 
 
@@ -555,6 +572,20 @@ def _measured(faces: Faces, first: Faces) -> Float[np.ndarray, " Q"]:
     return np.concatenate([[gap], rows.ravel()])
 
 
+def _closed(gap: Float[np.ndarray, " T"], seen: list[int]) -> Float[np.ndarray, " T"]:
+    """The gap with its unseen stretches closed at the speed at which they began, and end."""
+    gap = gap.copy()
+    pace = np.gradient(gap[seen], seen)
+    for i, start in enumerate(seen):
+        stop = seen[i + 1] if i + 1 < len(seen) else len(gap)
+        lost = np.arange(start + 1, stop)
+        if len(lost) and pace[i] < 0 and gap[start] < HIDING:
+            going = gap[start] + pace[i] * (lost - start)
+            coming = gap[stop] - abs(pace[i + 1]) * (stop - lost) if stop < len(gap) else REST
+            gap[lost] = np.maximum(np.maximum(going, coming), REST)
+    return gap
+
+
 def _smooth(column: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
     window = min(9, len(column) - (1 - len(column) % 2))
     return savgol_filter(column, window, min(3, window - 1)) if window >= 3 else column
@@ -580,13 +611,18 @@ def _read_plan(path: Path) -> dict[str, object]:
     import jsonschema
 
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(), parse_int=float, parse_constant=_refuse)
         jsonschema.validate(data, _schema())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path.name}: not JSON ({error}); save a plan with to_json") from error
     except jsonschema.ValidationError as error:
         raise ValueError(f"{path.name}: {error.json_path}: {error.message}") from error
     return data
+
+
+def _refuse(constant: str) -> None:
+    """JSON has no NaN and no Infinity; Python's reader takes them."""
+    raise ValueError(f"{constant} is no number")
 
 
 def _check_plan(plan: Keyframes, name: str) -> None:
@@ -597,10 +633,6 @@ def _check_plan(plan: Keyframes, name: str) -> None:
     for track in plan.tracks:
         if len(track.times) != len(track.values) or any(np.diff(track.times) <= 0):
             raise ValueError(
-                f"{name}: track {track.quantity!r} of person {track.person}: times must rise and be "
-                "as many as the values"
+                f"{name}: track {track.quantity!r} of person {track.person}: times must rise and "
+                "be as many as the values"
             )
-
-
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
