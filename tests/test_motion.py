@@ -14,6 +14,7 @@ from numpy.polynomial import Polynomial
 from scipy.spatial.transform import Rotation
 
 from kisslab import anatomy as at
+from kisslab import motion as stage
 from kisslab import zoo
 from kisslab.compose import Composite, compose
 from kisslab.faces import FaceError, Faces
@@ -456,6 +457,31 @@ def test_every_style_says_how_and_where() -> None:
     for style in STYLES:
         assert find_style(style.name) is style
         assert set(style.anchors) <= set(ANCHORS) and 0 < style.arrive < style.leave <= 1
+
+
+def test_faces_lost_on_their_way_together_touch_and_part_again(
+    drawn: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn faces that go together and apart at one speed, and are not seen below a gap of 1."""
+    t = np.arange(49)
+    gap = np.clip(np.abs(t - 24) - 4, 0, None) / 8  # 2.5 .. 0 for nine frames .. 2.5
+    tracked = [at_gap(drawn, float(g)) if g >= 1 else None for g in gap]
+    monkeypatch.setattr(stage, "track_faces", lambda frames, model: iter(tracked))
+    blank = [np.zeros((8, 8, 3), np.float32)]  # the tracker above looks at no pixel
+    found = motion_from_clip(blank)
+    np.testing.assert_allclose(found.gap, gap, atol=0.08)
+    contact = np.flatnonzero(np.array(found.phases) == "contact")
+    assert contact[0] == pytest.approx(20, abs=1) and contact[-1] == pytest.approx(28, abs=1)
+    # Lost while they stand far apart, they are not taken to touch.
+    tracked[:] = [at_gap(drawn, 2.5) if t % 8 < 5 else None for t in range(32)]
+    assert np.ptp(motion_from_clip(blank).gap) < 1e-6
+
+
+def at_gap(faces: Faces, gap: float) -> Faces:
+    """The same two with their lips `gap` inter-ocular distances apart, level."""
+    points = faces.points.copy()
+    points[1] = points[0] + [gap * faces.iod[0], 0, 0]
+    return replace(faces, points=points, expressions=("mouthPucker", *faces.expressions[1:]))
 
 
 @pytest.fixture(scope="module")
