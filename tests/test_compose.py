@@ -94,6 +94,11 @@ def test_eyes_lie_on_one_line(couple: Composite) -> None:
     np.testing.assert_allclose(eyes, EYE_LINE * couple.photo.rgb.shape[0], atol=0.01)
 
 
+def test_the_two_stand_about_the_picture_s_middle(couple: Composite) -> None:
+    sides = couple.faces.points[:, [at.RIGHT_TRAGUS, at.LEFT_TRAGUS], 0]
+    assert sides.mean() == pytest.approx(couple.photo.rgb.shape[1] / 2, abs=0.01)
+
+
 def test_points_and_pixels_obey_the_stated_transforms(couple: Composite) -> None:
     for i in (0, 1):
         there = couple.source_faces[i].points[0]

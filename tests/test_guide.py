@@ -11,7 +11,7 @@ import pytest
 from people import Drawing, draw_couple, portrait_couple, psnr, true_cutout
 
 from kisslab import anatomy as at
-from kisslab.guide import Guide, GuideFrame, draw_guide, guide_frames
+from kisslab.guide import LEAN, Guide, GuideFrame, draw_guide, guide_frames
 from kisslab.motion import TOUCH, Motion, placed_points, plan_kiss
 
 COUPLE = draw_couple(size=(320, 200), width=72)
@@ -129,6 +129,19 @@ def test_the_flow_is_the_plan_s_own_motion_of_the_landmarks() -> None:
     assert np.median(steps) > 2  # pixels a frame: there is something to follow
     assert np.median(errors) < 0.15
     assert np.percentile(errors, 95) < 0.1 * np.percentile(steps, 95) + 0.5
+
+
+def test_shoulders_follow_a_head_by_their_share() -> None:
+    motion = posed(plan().position[0], COUPLE.faces.angles, frames=2)
+    step = 0.3  # inter-ocular distances
+    position = motion.position + np.array([[[0.0] * 3] * 2, [[step, 0.0, 0.0]] * 2])
+    flow = next(
+        guide_frames(COUPLE.photo, COUPLE.faces, replace(motion, position=position), CUTOUT)
+    ).flow
+    x, y = COUPLE.faces.points[:, at.NOSE_TIP, :2].astype(int).T
+    np.testing.assert_allclose(flow[y, x], [[step * motion.unit, 0]] * 2, atol=0.01)
+    chest = flow[COUPLE.photo.rgb.shape[0] - 3, x]
+    np.testing.assert_allclose(chest, [[LEAN * step * motion.unit, 0]] * 2, atol=0.01)
 
 
 @pytest.mark.parametrize("nearer", [0, 1])
