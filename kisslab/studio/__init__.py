@@ -1,6 +1,7 @@
 """Synthetic people with exact truth. (Person, sample_person, sample_couple, Scene, Pose, render)"""
 
 from kisslab.studio.clips import Take, motion_camera, render_clip, true_faces
+from kisslab.studio.dataset import Shard, write_dataset
 from kisslab.studio.figure import Pose
 from kisslab.studio.person import Person, sample_couple, sample_person
 from kisslab.studio.render import PART_NAMES, Render, render
@@ -14,9 +15,10 @@ __all__ = [
     "Pose",
     "Render",
     "Scene",
+    "Shard",
     "Take",
-    "motion_camera",
     "couple_portrait",
+    "motion_camera",
     "photographed",
     "portrait",
     "render",
@@ -24,4 +26,5 @@ __all__ = [
     "sample_couple",
     "sample_person",
     "true_faces",
+    "write_dataset",
 ]

@@ -1,4 +1,4 @@
-"""A scene that moves, with its exact optical flow. (Take, render_clip, true_faces, motion_camera)"""
+"""A scene that moves, with exact optical flow. (Take, render_clip, true_faces, motion_camera)"""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def render_clip(scene: Scene, motion: Motion, *, antialias: int = 4) -> Take:
         )
     scenes = [scene.posed(motion, t) for t in range(len(motion.position))]
     frames = tuple(render(s, antialias=antialias) for s in scenes)
-    pairs = [flow(a, s, b) for a, b, s in zip(frames, frames[1:], scenes[1:])]
+    pairs = [flow(a, s, b) for a, b, s in zip(frames, frames[1:], scenes[1:], strict=False)]
     return Take(
         frames=frames,
         flow=np.stack([p[0] for p in pairs]),
@@ -55,7 +55,7 @@ def render_clip(scene: Scene, motion: Motion, *, antialias: int = 4) -> Take:
 def true_faces(scene: Scene) -> Faces:
     """The people of a scene as `find_faces` would report them in its picture, without error."""
     built = [build(person) for person in scene.people]
-    figures = [Figure(b.head, b.body, pose) for b, pose in zip(built, scene.poses)]
+    figures = [Figure(b.head, b.body, pose) for b, pose in zip(built, scene.poses, strict=True)]
     world = np.stack([figure.landmarks() for figure in figures])
     middle = world[:, anatomy.OVAL, 2].mean(axis=1)
     away = (middle[:, None] - world[..., 2]) * scene.camera.unit
@@ -81,7 +81,7 @@ def flow(
     jj, ii = np.mgrid[0:high, 0:wide]
     here = np.stack([ii + 0.5, jj + 0.5], axis=-1)
     there, depth = here.copy(), np.full((high, wide), np.inf)
-    for k, (person, pose) in enumerate(zip(later_scene.people, later_scene.poses)):
+    for k, (person, pose) in enumerate(zip(later_scene.people, later_scene.poses, strict=True)):
         mask = now.who == k
         built = build(person)
         figure = Figure(built.head, built.body, pose)

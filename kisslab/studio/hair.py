@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -68,7 +68,7 @@ _FORMS = {
 }
 
 
-def style(person: Person, points: Float[Tensor, "468 3"]) -> Style:
+def style(person: Person, points: Float[np.ndarray, "468 3"]) -> Style:
     """The form of a person's hair."""
     top, side, recede, hang, wave, curl, clump = _FORMS[person.hair]
     full = 0.85 + 0.4 * person.hair_volume
@@ -341,7 +341,7 @@ def _ponytail(p: Points) -> Distance:
 
 def _beard(form: Style, p: Points, skin: Distance) -> Distance:
     """A layer on the skin, thicker at the chin; nothing for stubble, which is only painted."""
-    thick = {"short beard": 0.022, "full beard": 0.11, "goatee": 0.022, "moustache": 0.026}
+    thick = {"short beard": 0.022, "full beard": 0.11, "goatee": 0.020, "moustache": 0.018}
     if form.person.beard not in thick:
         return torch.full_like(skin, 9.0)
     full = thick[form.person.beard]

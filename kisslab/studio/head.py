@@ -78,7 +78,7 @@ class Head:
 
 
 def morph(shape: Float[np.ndarray, "25"]) -> Float[np.ndarray, "468 3"]:
-    """The template moved by the scores in `shape`; its smooth surface has an inter-ocular distance of 1."""
+    """The template moved by the scores in `shape`; its smooth surface has eye corners 1 apart."""
     scores = dict(zip(SHAPES, (float(s) for s in shape), strict=True))
     points = face_template().points.copy()
     for name, (centre, reach, shift) in MORPHS.items():
@@ -221,6 +221,7 @@ class _SkinField:
     def __init__(self, person: Person, points: np.ndarray):
         matrix, triangles = subdivision()
         self.person = person
+        self.free = person.hair not in ("bob", "long", "long waves", "fringe")  # or under hair
         self.fine = np.asarray(matrix @ points)
         self.normals = normals(self.fine, triangles)
         self.tree = cKDTree(self.fine)
@@ -279,7 +280,7 @@ class _SkinField:
         """A tilted bowl with a rim, an inner fold and a lobe."""
         s = 0.93 * self.person.ears
         x, y, z = p[0] - self.width + 0.015, p[1] - 0.09, p[2] + 0.60
-        out = 0.42  # how far the rim stands off, as a slope
+        out = 0.42 if self.free else 0.12  # how far the rim stands off, as a slope
         cos, sin = math.cos(0.22), math.sin(0.22)  # the ear leans back
         u, v = (z * cos - y * sin * 1.0) / s, (y * cos + z * sin) / s
         lift = x - 0.035 + out * z  # surface of the auricle's plate

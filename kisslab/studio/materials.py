@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -139,7 +138,7 @@ def _eye(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface) 
     inner = 1 + 0.5 * bump(angle - 1.25 * pupil, 0.014)
     coloured = iris * fibre * glow * ring * inner
     white = torch.tensor([0.80, 0.77, 0.75])[:, None] * torch.ones_like(angle)
-    along, height, upper, lower = figure.lids(h)
+    along, height, upper, _ = figure.lids(h)
     pink = smooth_step(along.abs(), 0.55, 1.0)
     white = white * (1 - pink * torch.tensor([0.12, 0.38, 0.38])[:, None])
     albedo = white + (coloured - white) * smooth_step(
@@ -194,6 +193,7 @@ def _hair(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface)
     out.grain[index] = colour
     out.strand[index] = 1.0
     out.shine[index] = (0.25 if form.curl or person.hair == "buzz" else 1.0) * (1 - 0.7 * beard)
+    out.shine[index] *= 0.15 + 0.85 * smooth_step(hair.hairline(form, q), 0.06, 0.42)
     out.part[index] = HAIR
 
 

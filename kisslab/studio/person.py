@@ -230,7 +230,7 @@ def _hair_colour(rng: np.random.Generator, tone: float, age: float) -> tuple[Col
         name = _pick(rng, ("black", "espresso", "brown", "chestnut", "dark blond"), (3, 3, 3, 1, 1))
     else:
         name = _pick(rng, tuple(HAIRS)[:9], (1, 1.4, 1.6, 1.4, 1, 1, 1.6, 1.5, 0.6))
-    grey = 0.0 if dyed else float(np.clip((age - 44) / 24 + rng.normal(0, 0.28), 0, 1))
+    grey = 0.0 if dyed else float(np.clip((age - 50) / 20 + rng.normal(0, 0.22), 0, 1))
     colour = np.array(HAIRS[name]) * (1 - grey) + np.array((0.72, 0.71, 0.70)) * grey
     return tuple(float(c) for c in colour), grey
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +12,20 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from kisslab.faces import find_faces
+from kisslab.photo import load_photo
 from kisslab.records import Result, atomic, record
 from kisslab.studio.person import sample_couple, sample_person
-from kisslab.studio.render import Render, render
+from kisslab.studio.render import render
 from kisslab.studio.scene import Light, Scene, couple_portrait, portrait, sample_background
 
 COUPLES = (1, 4, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33)
 SINGLES = tuple(range(201, 225))
-Finder = Callable[[UInt8[np.ndarray, "H W 3"]], Float[np.ndarray, "F 478 3"]]
 
 
 @record
 class Truth(Result):
-    """What is exactly known about a sample portrait, and what a detector found in it."""
+    """What is exactly known about a sample portrait."""
 
     scene: Scene
     depth: Float[np.ndarray, "H W"]  # inter-ocular distances, rounded to 0.01; inf: background
@@ -33,33 +34,40 @@ class Truth(Result):
     points: Float[np.ndarray, "P 478 2"]  # exact, pixels
     points_3d: Float[np.ndarray, "P 478 3"]
     visible: np.ndarray  # bool, P x 478
-    found: Float[np.ndarray, "F 478 3"]  # by the detector: pixels, z in pixels
 
 
-def write_portraits(
-    folder: Path, find: Finder, *, size: int = 512, quality: int = 90
-) -> list[Path]:
-    """Render the couples and singles into `folder` with their truth and MANIFEST.csv.
+def write_portraits(folder: Path, *, size: int = 512, quality: int = 90) -> list[Path]:
+    """Render couples and singles into `folder`: NAME.jpg, NAME.truth.npz (Truth) and
+    NAME.faces.npz (what find_faces found), and enter them in its MANIFEST.csv.
 
-    `find` returns a detector's points for a picture, left to right. ValueError when it does not
-    find everybody.
+    FaceError when not everybody is found.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, scene in _scenes(size):
-        picture = render(scene)
-        written.append(_write(folder / f"{name}.jpg", scene, picture, find, quality))
-    files = sorted(p for path in written for p in (path, path.with_suffix(".npz")))
-    with atomic(folder / "MANIFEST.csv") as part, open(part, "w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["file", "source", "licence", "sha256"])
-        for path in files:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            rows.writerow([path.name, "kisslab.studio", "Apache-2.0", digest])
+    written = [_write(folder / f"{name}.jpg", scene, quality) for name, scene in _scenes(size)]
+    _enter(folder / "MANIFEST.csv", written)
     return written
 
 
-def _scenes(size: int):
+def _enter(manifest: Path, pictures: list[Path]) -> None:
+    """Replace the pictures' rows and keep all others."""
+    sources = {".jpg": "kisslab.studio", ".truth.npz": "kisslab.studio"}
+    sources[".faces.npz"] = "MediaPipe FaceLandmarker on the picture"
+    rows = {}
+    if manifest.exists():
+        with open(manifest, newline="") as file:
+            rows = {row[0]: row for row in list(csv.reader(file))[1:]}
+    for picture in pictures:
+        for suffix, source in sources.items():
+            path = picture.with_suffix(suffix)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            rows[path.name] = [path.name, source, "Apache-2.0", digest]
+    with atomic(manifest) as part, open(part, "w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["file", "source", "licence", "sha256"])
+        table.writerows(rows.values())
+
+
+def _scenes(size: int) -> Iterator[tuple[str, Scene]]:
     """Pairs of name and scene: light, background and a slight turn vary with the seed."""
     for number, seed in enumerate(COUPLES):
         rng = np.random.default_rng([seed, 26])
@@ -99,23 +107,19 @@ def _as_photo(scene: Scene, rng: np.random.Generator) -> Scene:
     return replace(scene, camera=camera)
 
 
-def _write(path: Path, scene: Scene, picture: Render, find: Finder, quality: int) -> Path:
-    pixels = (picture.rgb * 255 + 0.5).astype(np.uint8)
+def _write(path: Path, scene: Scene, quality: int) -> Path:
+    picture = render(scene)
     with atomic(path) as part:
+        pixels = (picture.rgb * 255 + 0.5).astype(np.uint8)
         Image.fromarray(pixels).save(part, "JPEG", quality=quality)
-    found = find(np.asarray(Image.open(path)))
-    if len(found) != len(scene.people):
-        raise ValueError(
-            f"{path.name}: found {len(found)} of {len(scene.people)}; use another seed"
-        )
+    find_faces(load_photo(path), need=len(scene.people)).save(path.with_suffix(".faces.npz"))
     Truth(
-        scene=scene,
+        scene=replace(scene, background=scene.background.astype(np.float16)),
         depth=np.round(picture.depth, 2).astype(np.float16),
         parts=picture.parts,
         who=picture.who.astype(np.int8),
         points=picture.points.astype(np.float32),
         points_3d=picture.points_3d.astype(np.float32),
         visible=picture.visible,
-        found=found.astype(np.float32),
-    ).save(path.with_suffix(".npz"))
+    ).save(path.with_suffix(".truth.npz"))
     return path

@@ -90,7 +90,9 @@ def render(scene: Scene, *, antialias: int = 4, device: torch.device | str = "cp
 def _render(scene: Scene, antialias: int) -> Render:
     device = torch.get_default_device()
     built = [build(person).to(device) for person in scene.people]
-    figures = [Figure(b.head, b.body, pose, device) for b, pose in zip(built, scene.poses)]
+    figures = [
+        Figure(b.head, b.body, pose, device) for b, pose in zip(built, scene.poses, strict=True)
+    ]
     skins = [b.skin for b in built]
     camera = scene.camera
     wall = _background(scene)

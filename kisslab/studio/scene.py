@@ -115,7 +115,7 @@ def couple_portrait(
     light: Light = Light(),
     background: Float[np.ndarray, "H W 3"] | None = None,
 ) -> Scene:
-    """Two people side by side in a picture of size x 3/4 size, turned `yaw` degrees to each other."""
+    """Two people side by side, `yaw` degrees to each other, in a picture of size x 3/4 size."""
     poses = tuple(
         Pose(np.array([side * 1.5, 0.0, 0.15 * side]), np.array([-side * yaw, 0.0, 3.0 * side]))
         for side in (-1.0, 1.0)
@@ -141,7 +141,8 @@ def photographed(scene: Scene, seed: int) -> Scene:
         fill=float(rng.uniform(0.1, 0.7)),
         rim=float(rng.uniform(0, 1)),
         ambient=tuple(
-            float(c) for c in (0.55, 0.59, 0.65) * rng.uniform(0.6, 1.3) * rng.normal(1, 0.05, 3)
+            float(c)
+            for c in np.array([0.55, 0.59, 0.65]) * rng.uniform(0.6, 1.3) * rng.normal(1, 0.05, 3)
         ),
     )
     camera = replace(
@@ -159,11 +160,11 @@ def photographed(scene: Scene, seed: int) -> Scene:
 def sample_background(seed: int, size: int = 96) -> Float[np.ndarray, "96 96 3"]:
     """A room or park out of focus: blurred fields of colour with lights."""
     rng = np.random.default_rng([seed, 24])
-    base = rng.uniform(0.15, 0.85) + rng.normal(0, 0.06, 3)
+    base = rng.uniform(0.25, 0.75) + rng.normal(0, 0.05, 3)
     out = np.zeros((size, size, 3)) + base
-    for scale, amount in ((0.25, 0.22), (0.10, 0.14), (0.03, 0.06)):
+    for scale, amount in ((0.30, 0.11), (0.14, 0.06), (0.05, 0.02)):
         field = gaussian_filter(rng.normal(size=(size, size, 1)), (scale * size, scale * size, 0))
-        out += amount * field / field.std() * (0.6 + 0.4 * rng.normal(size=3))
+        out += amount * field / field.std() * (1 + 0.15 * rng.normal(size=3))
     v, u = np.mgrid[0:size, 0:size] / size
     for _ in range(int(rng.integers(0, 9))):  # lamps and gaps between leaves
         x, y, radius = rng.uniform(), rng.uniform(0, 0.8), rng.uniform(0.02, 0.09)

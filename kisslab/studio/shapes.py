@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -31,7 +32,7 @@ def smooth_max(a: Distance, b: Distance, blend: float) -> Distance:
     return -smooth_min(-a, -b, blend)
 
 
-def smooth_step(value: Tensor, start: float, end: float) -> Tensor:
+def smooth_step(value: Tensor, start: float | Tensor, end: float | Tensor) -> Tensor:
     """0 at `start`, 1 at `end`, a cubic with zero slope at both; `start` may exceed `end`."""
     t = ((value - start) / (end - start)).clamp(0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
@@ -77,14 +78,14 @@ def capsule(p: Points, start: Triple, end: Triple, r0: float, r1: float) -> Dist
 def interpolate(value: Tensor, knots: list[tuple[float, float]]) -> Tensor:
     """Piecewise smooth curve through (position, height) knots, constant beyond its ends."""
     out = torch.full_like(value, knots[0][1])
-    for (x0, y0), (x1, y1) in zip(knots[:-1], knots[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(knots):
         out = out + (y1 - y0) * smooth_step(value, x0, x1)
     return out
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Distances on a regular grid. `values` is (channels, z, y, x); `low` and `high` its corners."""
+    """Distances on a regular grid. `values` is channels, z, y, x; `low` and `high` its corners."""
 
     values: Float[Tensor, "C D H W"]
     low: Float[Tensor, "3"]
@@ -128,7 +129,10 @@ def bake(
     values = None
     for level in range(levels):
         counts = [n * 2**level + 1 for n in cells]
-        axes = [torch.linspace(float(a), float(b), n) for a, b, n in zip(corner, far, counts)]
+        axes = [
+            torch.linspace(float(a), float(b), n)
+            for a, b, n in zip(corner, far, counts, strict=True)
+        ]
         zs, ys, xs = torch.meshgrid(*reversed(axes), indexing="ij")
         points = torch.stack([xs.reshape(-1), ys.reshape(-1), zs.reshape(-1)])
         if values is None:

@@ -125,7 +125,7 @@ class _Canvas:
         person = self.person
         red = self.skin * torch.tensor([1.02, 0.62, 0.58])
         amount = 0.55 * self.spot(50, 0.19) + 0.45 * self.spot(anatomy.NOSE_TIP, 0.14)
-        amount = amount + 0.25 * self.spot(anatomy.CHIN, 0.16, (0, 0.1))
+        amount = amount + 0.25 * self.spot(anatomy.CHIN, 0.16, (0.0, 0.1))
         amount = amount + 0.6 * smooth_step(self.u.abs(), 1.72, 1.85) * bump(self.y - 0.1, 0.45)
         self.mix(red, amount * (0.35 + 0.65 * person.flush))
         under = self.spot(145, 0.10, (0.0, -0.075))
