@@ -160,7 +160,7 @@ def test_parting_opens_the_lips(person):
 
 def test_lips_touch_without_passing_through(couple):
     """At contact no point is inside both people, and the two are not far from each other."""
-    motion = plan_kiss(true_faces(couple), "tender", seconds=0.5, fps=8)
+    motion = plan_kiss(true_faces(couple), "tender", seconds=0.5, fps=8.0)
     scene = couple.posed(motion, len(motion.gap) - 1)
     one, two = (
         Figure(build(p).head, build(p).body, pose)
@@ -174,7 +174,7 @@ def test_lips_touch_without_passing_through(couple):
 
 
 def test_flow_moves_pixels_to_where_their_matter_is(couple):
-    motion = plan_kiss(true_faces(couple), "tender", seconds=2.0, fps=24)
+    motion = plan_kiss(true_faces(couple), "tender", seconds=2.0, fps=24.0)
     short = replace(
         motion,
         **{

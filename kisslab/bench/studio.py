@@ -65,7 +65,7 @@ def measure(faces: int = 200) -> Iterator[Row]:
     yield row("landmark_agreement", np.mean(errors), "iod", "<= 0.05", len(errors))
     yield _identity_row(people[: max(8, faces // 5)])
     scene = couple_portrait(sample_couple(HELD_OUT), size=192)
-    motion = plan_kiss(true_faces(scene), "tender", seconds=0.5, fps=24)
+    motion = plan_kiss(true_faces(scene), "tender", seconds=0.5, fps=24.0)
     yield row("flow_residual", flow_residual(render_clip(scene, motion)), "", "<= 0.0039", 11)
     single = portrait(people[0])
     degrees = normals_from_depth(render(single, antialias=1), single.camera)

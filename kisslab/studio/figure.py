@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kisslab import anatomy
-from kisslab.motion import Motion, head_rotation
+from kisslab.motion import Motion
+from kisslab.pose import head_rotation
 from kisslab.records import Result, record
 from kisslab.studio import hair, shapes
 from kisslab.studio.body import Body

@@ -97,7 +97,7 @@ def portrait(
 ) -> Scene:
     """One person, head and shoulders, in the middle of a square picture.
 
-    yaw, pitch, roll in degrees, as in `kisslab.motion.head_rotation`.
+    yaw, pitch, roll in degrees, as in `kisslab.pose.head_rotation`.
     """
     angles = np.array([yaw, pitch, roll])
     lean = 0.62 * math.sin(math.radians(yaw))  # the lips move sideways as the head turns
