@@ -101,10 +101,13 @@ def _make(
     photos: list[Path], output: Path, style: str, seconds: float, seed: int, consent: bool
 ) -> None:
     from kisslab.consent import STATEMENT
-    from kisslab.motion import plan_kiss
     from kisslab.pipeline import Pipeline, Run
+    from kisslab.plan import find_style, plan_kiss
+    from kisslab.video import check_target
 
     with _plain_errors():
+        check_target(output)
+        find_style(style)
         pipeline = Pipeline(plan=partial(plan_kiss, style=style, seconds=seconds, seed=seed))
         stages = pipeline.stages(*photos, consent=STATEMENT if consent else "")
         run = Run(**dict(_shown(stages)))

@@ -29,8 +29,8 @@ def check_consent(photos: Iterable[Photo], statement: str) -> str:
         return statement.strip()
     names = ", ".join(photo.path or "a picture" for photo in own)
     raise ConsentError(
-        f"{names}: a kiss clip of real people needs their consent. If everyone pictured is an adult "
-        f'and agreed, say so: --consent on the command line, or consent="{STATEMENT}" '
+        f"{names}: a kiss clip of real people needs their consent. If everyone pictured is an "
+        f'adult and agreed, say so: --consent on the command line, or consent="{STATEMENT}" '
         "in Python. The statement is recorded in the clip."
     )
 

@@ -72,7 +72,7 @@ def cut_out(photo: Photo, faces: Faces, margin: float = 0.4) -> Cutout:
 def fill_background(
     rgb: Float[np.ndarray, "h w 3"], covered: Float[np.ndarray, "h w"], size: int = 96
 ) -> Float[np.ndarray, "h w 3"]:
-    """Fill what people cover from around them (Telea 2004), solved at `size` pixels: a soft guess."""
+    """Fill what people cover from around them (Telea 2004), at `size` pixels: a soft guess."""
     scale = size / max(rgb.shape[:2])
     hole = cv2.dilate(covered, np.ones((9, 9))) > 0.02
     if hole.all():
@@ -145,7 +145,7 @@ def _matte(
 def _seeds(
     person: int, frames: list[_HeadFrame], shape: tuple[int, int], scale: float
 ) -> UInt8[np.ndarray, "h w"]:
-    """What the face alone tells GrabCut: surely, probably, probably not and surely not the person."""
+    """What the face alone tells GrabCut: surely, probably, hardly, surely not the person."""
     frame = frames[person]
     a, b = frame.coordinates(shape, scale)
     shoulder = np.clip(b - 0.5, 0, None)

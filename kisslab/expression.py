@@ -62,7 +62,7 @@ def expression_offsets(
     parting: float | None,
     gaze: Gaze,
 ) -> list[tuple[Box, Offsets]]:
-    """For each eye and the mouth: the box it lies in, and how far its colours are fetched (pixels)."""
+    """For each eye and the mouth: the box it lies in, and from how far its colours are fetched."""
     iod = float(np.linalg.norm(points[at.LEFT_EYE_OUTER] - points[at.RIGHT_EYE_OUTER]))
     regions = []
     if eyelids > 1e-3 or np.abs(gaze).max() > 1e-3:
@@ -76,7 +76,7 @@ def expression_offsets(
 
 
 class _Region:
-    """A slit (eye or mouth) with its own axes: x along the corners, y across, origin in the middle."""
+    """A slit (eye or mouth) with axes of its own: x along the corners, y across, 0 midway."""
 
     def __init__(
         self,

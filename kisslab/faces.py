@@ -46,7 +46,7 @@ class Faces(Result):
 
     @property
     def eye_openness(self) -> Float[np.ndarray, "P 2"]:
-        """Eye aspect ratio, lid gap over eye width: right, left (Soukupova and Cech 2016, eq. 1)."""
+        """Eye aspect ratio, lid gap over eye width: right, left (Soukupova, Cech 2016, eq. 1)."""
         return np.stack([_gap_over_width(self.points, up, low) for up, low, _, _ in at.EYES], -1)
 
     @property

@@ -14,15 +14,19 @@ from jaxtyping import Bool, Float, UInt8
 
 from kisslab import anatomy as at
 from kisslab import show
+from kisslab.contact import PROTRUSION
 from kisslab.cutout import Cutout, cut_out
 from kisslab.expression import expression_offsets, paint
 from kisslab.faces import Faces
 from kisslab.head import Head, build_head
-from kisslab.motion import PROTRUSION, Y_DOWN, Motion, anchor_point, head_rotation
+from kisslab.motion import Motion
 from kisslab.photo import Photo
+from kisslab.pose import anchor_point, pixel_turn
 from kisslab.raster import FAR, blend, rasterize
 from kisslab.records import Result, record
 
+SINGULAR = {"frames": "rgb", "layers": "layer"}  # fields of a Guide and of its frames
+TRUST, FLOW = 2, slice(3, 5)  # channels that ride through the rasterizer behind the texels
 LEAN = 0.65  # share of the head's travel that the shoulders make
 CONTACT_SHADE = 0.3  # darkening where the other person is close
 
@@ -67,21 +71,18 @@ def draw_guide(photo: Photo, faces: Faces, motion: Motion, cutout: Cutout | None
     """
     cutout = cut_out(photo, faces) if cutout is None else cutout
     shape = (len(motion.gap), *cutout.background.shape[:2])
-    guide = Guide(
-        frames=np.empty((*shape, 3), np.float32),
-        confidence=np.empty(shape, np.float32),
-        disocclusion=np.empty(shape, bool),
-        layers=np.empty(shape, np.uint8),
-        depth=np.empty(shape, np.float32),
-        flow=np.empty((*shape, 2), np.float32),
-        fps=motion.fps,
-    )
-    names = ("rgb", "confidence", "disocclusion", "layer", "depth", "flow")
-    arrays = [value.base for _, value in guide.items() if isinstance(value, np.ndarray)]
+    arrays = {
+        "frames": np.empty((*shape, 3), np.float32),
+        "confidence": np.empty(shape, np.float32),
+        "disocclusion": np.empty(shape, bool),
+        "layers": np.empty(shape, np.uint8),
+        "depth": np.empty(shape, np.float32),
+        "flow": np.empty((*shape, 2), np.float32),
+    }
     for t, frame in enumerate(guide_frames(photo, faces, motion, cutout)):
-        for name, array in zip(names, arrays, strict=True):
-            array[t] = getattr(frame, name)
-    return guide
+        for name, array in arrays.items():
+            array[t] = getattr(frame, SINGULAR.get(name, name))
+    return Guide(**arrays, fps=motion.fps)
 
 
 def guide_frames(
@@ -102,8 +103,8 @@ class _Layer:
     def __init__(self, colour: np.ndarray, cover: np.ndarray, depth: np.ndarray, seen: np.ndarray):
         # Coverage is 0 or 1 inside; a ramp one pixel inward takes the stairs off the outline.
         self.alpha = np.clip(2 * cv2.blur(cover, (3, 3)) - 1, 0, cover)
-        self.colour, self.known = colour, colour[..., 3] * seen[..., 2]
-        self.depth, self.flow = depth, seen[..., 3:5]
+        self.colour, self.known = colour, colour[..., 3] * seen[..., TRUST]
+        self.depth, self.flow = depth, seen[..., FLOW]
 
 
 class _Actor:
@@ -120,40 +121,43 @@ class _Actor:
         self.texture = self.head.texture.copy()  # repainted where the expression changes
         lips = self.head.vertices - self.head.points[at.STOMION].mean(0)
         self.near_lips = np.exp(-np.sum((lips / (0.3 * self.iod)) ** 2, axis=1))
-        self.placed = self._place(0)
+        # Where the face looks in the photo: the way that lips are pushed.
+        self.forward = pixel_turn(self.head.angles) @ np.array([0.0, 0.0, -1.0])
 
     def draw(self, frame: int) -> _Layer:
         """Vertices to their places, the expression into the texture, triangles into pixels."""
-        here, last = self.placed, len(self.motion.gap) - 1
-        self.placed = there = self._place(min(frame + 1, last))
-        head = self.head
+        head, last = self.head, len(self.motion.gap) - 1
+        here, there = self._place(frame), self._place(min(frame + 1, last))
         values = np.column_stack([head.texels, head.trust, (there - here)[:, :2]])
-        seen, depth, cover = rasterize(
-            here, values, head.solid, head.fringe, head.alpha, self.size
-        )
+        seen, depth, cover = rasterize(here, values, head.solid, head.fringe, head.alpha, self.size)
         self._express(frame)
         colour = cv2.remap(self.texture, seen[..., 0], seen[..., 1], cv2.INTER_LINEAR)
         return _Layer(colour, cover, depth, seen)
 
     def _place(self, frame: int) -> Float[np.ndarray, "V 3"]:
-        """Every vertex in the picture's pixels: turned about the neck, moved so the anchor arrives."""
+        """Every vertex in the picture's pixels: turned about the neck, the anchor on its place."""
         motion, head, person = self.motion, self.head, self.person
         turn = head.turned(motion.angles[frame, person])
-        push = self._forward() * PROTRUSION * self.iod * motion.pucker[frame, person]
+        push = self.forward * PROTRUSION * self.iod * motion.pucker[frame, person]
         points = head.vertices + self.near_lips[:, None] * push - head.pivot
         turned = np.einsum("nij,nj->ni", turn[head.row], points)
         lips = motion.anchors[person] == "lips"
         anchor = turn[0] @ (self.anchor + lips * push - head.pivot)
         goal = motion.position[frame, person] * motion.unit + [*motion.origin, 0.0]
-        lean = LEAN + (1 - LEAN) * head.follow[head.row]
-        rest = head.pivot - self.margin  # shoulders stay between where they were and the head's shift
-        shift = np.outer(lean, goal - anchor) + np.outer(1 - lean, rest)
-        shift[:, 2] = goal[2] - anchor[2]
-        return turned + shift
+        return turned + self._shift(goal - anchor, motion.breath[frame, person])
 
-    def _forward(self) -> Float[np.ndarray, "3"]:
-        """Where the face looks in the photo, pixel frame."""
-        return Y_DOWN @ head_rotation(self.head.angles) @ np.array([0.0, 0.0, 1.0])
+    def _shift(self, pivot: Float[np.ndarray, "3"], breath: float) -> Float[np.ndarray, "V 3"]:
+        """The head goes where its pivot goes, the shoulders only LEAN of the way, and they breathe.
+
+        pivot: the neck's place now; at rest it is where the photo has it.
+        """
+        follow = self.head.follow[self.head.row]
+        share = LEAN + (1 - LEAN) * follow
+        rest = self.head.pivot - self.margin
+        shift = rest + np.outer(share, pivot - rest)
+        shift[:, 1] -= (1 - follow) * breath * self.iod
+        shift[:, 2] = pivot[2]
+        return shift
 
     def _express(self, frame: int) -> None:
         """Repaint eyes and mouth, and lower what is known of them as far as they were moved."""
@@ -176,7 +180,7 @@ class _Actor:
 def _compose(cutout: Cutout, layers: list[_Layer]) -> GuideFrame:
     """Both people over the background; per pixel, whoever is nearer is in front."""
     left, right = layers
-    first = (left.depth < right.depth).astype(np.float32)  # where the left one is in front
+    first = (left.depth < right.depth).astype(np.float32)  # 1 where the left one is in front
     visible = [left.alpha * first, right.alpha * (1 - first)]
     rgb = blend(
         cutout.background,

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from kisslab import __version__, video, zoo
-from kisslab.assess import Assessment, assess
-from kisslab.compose import Composite, compose
+from kisslab.assessment import Assessment, assess
+from kisslab.composite import Composite, compose
 from kisslab.consent import check_consent
 from kisslab.cutout import Cutout, cut_out
 from kisslab.faces import Faces, find_faces
 from kisslab.guide import Guide, draw_guide
-from kisslab.motion import Motion, plan_kiss
+from kisslab.motion import Motion
 from kisslab.photo import Photo, load_photo
+from kisslab.plan import plan_kiss
 from kisslab.records import Result, record
 from kisslab.video import Clip, make_clip
 

@@ -26,10 +26,10 @@ def rasterize(
     """(values, depth, coverage) at the centre of every pixel; depth FAR where nothing is.
 
     vertices: pixels, z away from the camera (orthographic); values: per vertex, interpolated
-    linearly, the first two being texel coordinates into `alpha`; solid triangles hide what is behind
-    them where alpha >= 0.5, and cover fully; fringe triangles only fill pixels that the solid ones
-    left empty, and cover as their alpha says. size: (width, height). Cost is linear in the number
-    of covered pixels.
+    linearly, the first two being texel coordinates into `alpha`; solid triangles hide what is
+    behind them where alpha >= 0.5, and cover fully; fringe triangles only fill pixels that the
+    solid ones left empty, and cover as their alpha says. size: (width, height). Cost is linear in
+    the number of covered pixels.
     """
     width, height = size
     seen = np.zeros((height, width, values.shape[1]), np.float32)

@@ -1,4 +1,4 @@
-"""Stage 8: frames in, a marked file out. (make_clip, save, read_record, load_clip, add_mark)"""
+"""Stage 8: frames in, a marked file out. (make_clip, save, check_target, read_record, load_clip)"""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def save(
     quality: 0 to 100; a GIF has 256 colours at any quality.
     Raises ValueError or TypeError before anything is written, OSError where writing fails.
     """
-    path = Path(path)
-    if path.suffix.lower() not in WRITERS:
-        raise ValueError(f"{path.name}: ends in none of {', '.join(WRITERS)}; name it so")
+    path = check_target(path)
     if not 0 <= quality <= 100:
         raise ValueError(f"quality={quality} is not between 0 and 100")
     _check(clip.frames, clip.fps)
@@ -69,6 +67,19 @@ def save(
     frames = add_mark(clip.frames) if mark else iter(clip.frames)
     with atomic(path) as part:
         WRITERS[path.suffix.lower()](part, frames, clip, notes, quality)
+    return path
+
+
+def check_target(path: str | Path) -> Path:
+    """The path, if a clip can be written there; ask before the work is done, not after it.
+
+    ValueError for a suffix that no writer knows, FileNotFoundError for a missing folder.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise ValueError(f"{path.name}: ends in none of {', '.join(WRITERS)}; name it so")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
     return path
 
 

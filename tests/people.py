@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from kisslab import anatomy as at
-from kisslab.compose import Composite, compose
+from kisslab.composite import Composite, compose
 from kisslab.cutout import Cutout
 from kisslab.faces import Faces, find_faces
 from kisslab.photo import Photo, load_photo, photo_from_array

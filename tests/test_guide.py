@@ -11,8 +11,10 @@ import pytest
 from people import Drawing, draw_couple, portrait_couple, psnr, true_cutout
 
 from kisslab import anatomy as at
+from kisslab.contact import placed_points
 from kisslab.guide import LEAN, Guide, GuideFrame, draw_guide, guide_frames
-from kisslab.motion import TOUCH, Motion, placed_points, plan_kiss
+from kisslab.motion import TOUCH, Motion
+from kisslab.plan import plan_kiss
 
 COUPLE = draw_couple(size=(320, 200), width=72)
 CUTOUT = true_cutout(COUPLE)
@@ -42,7 +44,7 @@ def posed(position: np.ndarray, angles: np.ndarray, frames: int = 1) -> Motion:
     motion = stern(plan())
     picked = {
         name: getattr(motion, name)[:frames]
-        for name in ("eyelids", "pucker", "parting", "gaze", "gap")
+        for name in ("eyelids", "pucker", "parting", "gaze", "breath", "gap")
     }
     return replace(
         motion,

@@ -14,34 +14,16 @@ from numpy.polynomial import Polynomial
 from scipy.spatial.transform import Rotation
 
 from kisslab import anatomy as at
-from kisslab import motion as stage
-from kisslab import zoo
-from kisslab.compose import Composite, compose
+from kisslab import driving, zoo
+from kisslab.composite import Composite, compose
+from kisslab.contact import PROTRUSION, SOFT, nose_crossings, placed_points
+from kisslab.driving import motion_from_clip
 from kisslab.faces import FaceError, Faces
 from kisslab.guide import draw_guide
-from kisslab.motion import (
-    ANCHORS,
-    FARTHEST_TURN,
-    PHASES,
-    PROTRUSION,
-    QUANTITIES,
-    SOFT,
-    STYLES,
-    TOUCH,
-    Keyframes,
-    Motion,
-    Track,
-    anchor_point,
-    anchor_points,
-    find_style,
-    head_rotation,
-    minimum_jerk,
-    motion_from_clip,
-    motion_from_keyframes,
-    nose_crossings,
-    placed_points,
-    plan_kiss,
-)
+from kisslab.keyframes import QUANTITIES, Keyframes, Track, minimum_jerk
+from kisslab.motion import PHASES, TOUCH, Motion, motion_from_keyframes
+from kisslab.plan import FARTHEST_TURN, STYLES, find_style, plan_kiss
+from kisslab.pose import ANCHORS, anchor_point, anchor_points, head_rotation
 
 NAMES = [style.name for style in STYLES]
 KISSES = [style.name for style in STYLES if style.noses]
@@ -466,7 +448,7 @@ def test_faces_lost_on_their_way_together_touch_and_part_again(
     t = np.arange(49)
     gap = np.clip(np.abs(t - 24) - 4, 0, None) / 8  # 2.5 .. 0 for nine frames .. 2.5
     tracked = [at_gap(drawn, float(g)) if g >= 1 else None for g in gap]
-    monkeypatch.setattr(stage, "track_faces", lambda frames, model: iter(tracked))
+    monkeypatch.setattr(driving, "track_faces", lambda frames, model: iter(tracked))
     blank = [np.zeros((8, 8, 3), np.float32)]  # the tracker above looks at no pixel
     found = motion_from_clip(blank)
     np.testing.assert_allclose(found.gap, gap, atol=0.08)

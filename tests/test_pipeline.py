@@ -9,9 +9,9 @@ import pytest
 from kisslab import zoo
 from kisslab.consent import ConsentError, check_consent
 from kisslab.guide import draw_guide
-from kisslab.motion import plan_kiss
 from kisslab.photo import load_photo, photo_from_array
 from kisslab.pipeline import Pipeline, Run
+from kisslab.plan import plan_kiss
 from kisslab.video import load_clip, read_record
 
 LEFT, RIGHT = (zoo.data_path(f"portraits/demo_{side}.jpg") for side in ("left", "right"))

@@ -244,7 +244,8 @@ def test_describe(value: object, expected: tuple[str, str, str]) -> None:
 
 
 def motion(**changes: object) -> Result:
-    from kisslab.motion import PHASES, Keyframes, Motion, Track
+    from kisslab.keyframes import Keyframes, Track
+    from kisslab.motion import PHASES, Motion
 
     t, track = 4, Track(0, "yaw", (0.0, 1.0), (0.0, 60.0))
     whole = {
@@ -254,6 +255,7 @@ def motion(**changes: object) -> Result:
         "pucker": np.zeros((t, 2)),
         "parting": np.zeros((t, 2)),
         "gaze": np.zeros((t, 2, 2)),
+        "breath": np.zeros((t, 2)),
         "gap": np.zeros(t),
         "phases": (PHASES[0],) * t,
         "anchors": ("lips", "lips"),

@@ -18,8 +18,9 @@ from kisslab.bench.inputs import portraits
 from kisslab.bench.rows import Row, row
 from kisslab.composite import Composite, compose
 from kisslab.guide import draw_guide
-from kisslab.motion import Motion, plan_kiss
+from kisslab.motion import Motion
 from kisslab.photo import load_photo
+from kisslab.plan import plan_kiss
 from kisslab.video import load_clip
 
 PAIRS = 10
@@ -30,7 +31,9 @@ def measure() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         made = sum(_made(a, b, Path(folder)) for a, b in _pairs())
         yield row("pairs_made", made, "clips", f"= {PAIRS}", PAIRS)
-    couple = compose(*(load_photo(zoo.data_path(f"portraits/demo_{s}.jpg")) for s in ("left", "right")), 384)
+    couple = compose(
+        *(load_photo(zoo.data_path(f"portraits/demo_{s}.jpg")) for s in ("left", "right")), 384
+    )
     couple = _narrowed(couple, 512)
     _seconds(couple, plan_kiss(couple.faces, seconds=0.5))  # the kernels are compiled once
     motion = plan_kiss(couple.faces)
@@ -56,7 +59,17 @@ def _pairs() -> list[tuple[Path, Path]]:
 def _made(a: Path, b: Path, folder: Path) -> bool:
     """Whether `kisslab make` ends well and leaves a clip that plays."""
     out = folder / f"{a.stem}-{b.stem}.mp4"
-    command = [sys.executable, "-m", "kisslab.cli", "make", str(a), str(b), "-o", str(out), "--consent"]
+    command = [
+        sys.executable,
+        "-m",
+        "kisslab.cli",
+        "make",
+        str(a),
+        str(b),
+        "-o",
+        str(out),
+        "--consent",
+    ]
     done = subprocess.run(command, capture_output=True)
     return done.returncode == 0 and len(load_clip(out).frames) == 60
 
@@ -90,7 +103,9 @@ def _seconds(couple: Composite, motion: Motion) -> float:
 def _frames_exponent(couple: Composite) -> float:
     """Slope of log time over log frames."""
     lengths = [1.0, 2.0, 4.0, 8.0]
-    times = [min(_seconds(couple, plan_kiss(couple.faces, seconds=s)) for _ in range(2)) for s in lengths]
+    times = [
+        min(_seconds(couple, plan_kiss(couple.faces, seconds=s)) for _ in range(2)) for s in lengths
+    ]
     return _slope(lengths, times)
 
 
@@ -112,7 +127,14 @@ def _slope(sizes: object, times: list[float]) -> float:
 def _demo_cost() -> tuple[float, float]:
     """(peak resident memory in GB, seconds) of `kisslab demo` in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "kisslab.cli", "demo", "-o", str(Path(folder) / "kiss.mp4")]
+        command = [
+            sys.executable,
+            "-m",
+            "kisslab.cli",
+            "demo",
+            "-o",
+            str(Path(folder) / "kiss.mp4"),
+        ]
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)

@@ -8,8 +8,10 @@ import numpy as np
 
 from kisslab.bench.inputs import resized_pair, sample_faces
 from kisslab.bench.rows import Row, row
+from kisslab.contact import nose_crossings
 from kisslab.faces import Faces
-from kisslab.motion import STYLES, Motion, nose_crossings, plan_kiss
+from kisslab.motion import Motion
+from kisslab.plan import STYLES, plan_kiss
 
 RATIOS = np.geomspace(0.6, 1.6, 20)  # of the left face's size to the right one's
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib import pyplot
 
 from kisslab import anatomy as at
-from kisslab.assess import BOTH, Assessment, Check, Limit, assess, assess_pair
+from kisslab.assessment import BOTH, Assessment, Check, Limit, assess, assess_pair
 from kisslab.faces import Faces, find_faces
 from kisslab.photo import Photo, load_photo, photo_from_array
 

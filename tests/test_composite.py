@@ -9,7 +9,7 @@ import pytest
 from people import Drawing, as_faces, draw_person, portrait_couple
 
 from kisslab import anatomy as at
-from kisslab.compose import (
+from kisslab.composite import (
     ASPECT,
     EYE_LINE,
     FACE_SHARE,

@@ -21,7 +21,9 @@ FACE_SHARE = 0.54  # height of a face, forehead to chin, over the picture's heig
 EYE_LINE = 0.46  # of the picture's height
 SPACING = 1.62  # between the faces' middles, face widths: room to approach, near enough to reach
 MOST_GAIN = 1.18  # light is matched, skin is not: what a gain beyond this mends, it would falsify
-LOOKING_AWAY = 8.0  # degrees between two gazes: a head turned away shows too little of its near cheek
+LOOKING_AWAY = (
+    8.0  # degrees between two gazes: a head turned away shows too little of its near cheek
+)
 MARGIN = 0.4  # of the longer side: how far people are kept beyond the picture's edges
 
 
@@ -72,7 +74,8 @@ def compose(
     chosen = int(np.argmax([c.seen.mean() for c in cutouts]))
     ground = _ground(cutouts[chosen].background * gains[chosen], size)
     placed = [
-        _place(c, g, s, d, ground) for c, g, s, d in zip(cutouts, gains, scales, shifts, strict=True)
+        _place(c, g, s, d, ground)
+        for c, g, s, d in zip(cutouts, gains, scales, shifts, strict=True)
     ]
     cutout = _joined(placed)
     return Composite(
@@ -130,8 +133,8 @@ def _placement(
 def _light_gains(photos: tuple[Photo, ...], strength: float = 0.6) -> Float[np.ndarray, "2 3"]:
     """Factors that bring both photos' light part of the way together.
 
-    The light's colour is the p-norm of a photo (shades of grey, Finlayson and Trezzi 2004, p = 6): it
-    follows the brightest surfaces and hardly the skin, so people keep their own complexion.
+    The light's colour is the p-norm of a photo (shades of grey, Finlayson and Trezzi 2004, p = 6):
+    it follows the brightest surfaces and hardly the skin, so people keep their own complexion.
     """
     lights = np.stack(
         [np.mean(p.rgb.astype(np.float64) ** 6, axis=(0, 1)) ** (1 / 6) for p in photos]
@@ -192,7 +195,7 @@ def _place(
 
 
 def _continue_down(alpha: Float[np.ndarray, "H W"]) -> None:
-    """Where a small portrait ends above the picture's lower edge, its last row goes on (in place)."""
+    """Where a portrait ends above the picture's lower edge, its last row goes on (in place)."""
     last = np.flatnonzero(alpha.max(1) > 0.5)[-1] - 2
     alpha[last:] = alpha[last]
 

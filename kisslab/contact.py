@@ -1,0 +1,126 @@
+"""Two faces that must not pass through each other.
+
+(nose_crossings, placed_points, clear_poses, FaceShape)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.interpolate import LinearNDInterpolator
+from scipy.ndimage import map_coordinates
+
+from kisslab import anatomy as at
+from kisslab.faces import Faces
+from kisslab.motion import TOUCH, Motion
+from kisslab.pose import anchor_point, pixel_turn
+
+PROTRUSION = 0.09  # how far fully puckered lips come forward, inter-ocular distances (some 8 mm)
+SOFT = 0.08  # how far noses and cheeks give way to each other, inter-ocular distances (some 7 mm)
+
+
+def nose_crossings(motion: Motion, faces: Faces, soft: float = SOFT) -> Int[np.ndarray, " T"]:
+    """How many nose points lie inside the partner's face, in each frame.
+
+    A point is inside when, seen along the partner's own gaze, it is behind the partner's surface by
+    more than `soft` (inter-ocular distances).
+    """
+    shapes = [FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
+    counts = np.zeros(len(motion.gap), dtype=int)
+    for t in range(len(motion.gap)):
+        depths = _nose_depths(shapes, motion.position[t], motion.angles[t], motion.pucker[t])
+        counts[t] = np.sum(depths > soft)
+    return counts
+
+
+def placed_points(motion: Motion, faces: Faces, frame: int) -> Float[np.ndarray, "2 478 3"]:
+    """Both rigid faces where the plan puts them in one frame, inter-ocular distances."""
+    angles, pucker = motion.angles[frame], motion.pucker[frame]
+    places = [FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
+    return np.stack([places[p].at(motion.position[frame, p], angles[p], pucker[p]) for p in (0, 1)])
+
+
+def clear_poses(
+    faces: Faces,
+    yaw: Float[np.ndarray, "2"],
+    farthest: Float[np.ndarray, "2"],
+    pucker: float,
+) -> Float[np.ndarray, "2 3"]:
+    """Yaw, pitch, roll (degrees) of both at contact: the least effort that lets noses pass.
+
+    yaw: toward each other, positive; farthest: how far each may turn; pucker: of both, 0..1. Both
+    tilt to their own right (opposite senses for two who face each other) and lift the chin; if no
+    such pose clears the noses, they also turn farther toward each other.
+    """
+    shapes = [FaceShape(faces, p, "lips", float(faces.iod.mean())) for p in (0, 1)]
+    return _easiest(_poses(yaw, farthest), shapes, pucker)
+
+
+def _poses(
+    yaw: Float[np.ndarray, "2"], farthest: Float[np.ndarray, "2"]
+) -> list[tuple[float, Float[np.ndarray, "2 3"]]]:
+    """(effort, angles) of every pose on a grid, in degrees moved, the easiest first."""
+    poses = []
+    for more in (0, 3, 6):
+        turn = np.array([1, -1]) * np.minimum(yaw + more, np.maximum(farthest, yaw))
+        for tilt in range(9, 37, 3):
+            for chin in range(0, 19, 3):
+                angles = np.column_stack([turn, [-chin, -chin], [tilt, tilt]]).astype(float)
+                poses.append((float(tilt + 2 * chin + 2 * more), angles))
+    return sorted(poses, key=lambda pose: pose[0])
+
+
+def _easiest(
+    poses: list[tuple[float, Float[np.ndarray, "2 3"]]], shapes: list[FaceShape], pucker: float
+) -> Float[np.ndarray, "2 3"]:
+    """The least cost: effort, and dearly the depth of crossings; the first that clears it wins."""
+    places = np.array([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]])
+    least, best = np.inf, poses[0][1]
+    for effort, angles in poses:
+        if effort >= least:
+            break
+        depth = _nose_depths(shapes, places, angles, np.full(2, pucker)).max()
+        cost = effort + 1e4 * max(depth - 0.8 * SOFT, 0.0)
+        if cost < least:
+            least, best = cost, angles
+    return best
+
+
+def _nose_depths(
+    shapes: list[FaceShape], places: np.ndarray, angles: np.ndarray, pucker: np.ndarray
+) -> Float[np.ndarray, " N"]:
+    """How far each nose point lies behind the partner's face; -1 beside it."""
+    depths = []
+    for p in (0, 1):
+        nose = shapes[p].at(places[p], angles[p], pucker[p])[at.NOSE]
+        depths.append(shapes[1 - p].behind(nose, places[1 - p], angles[1 - p], pucker[1 - p]))
+    return np.nan_to_num(np.concatenate(depths), nan=-1.0)
+
+
+class FaceShape:
+    """A rigid face in its own frontal frame (pixel axes), its anchor at the origin."""
+
+    def __init__(self, faces: Faces, person: int, anchor: str, unit: float):
+        points = faces.points[person]
+        own = pixel_turn(faces.angles[person])
+        self.points = (points - anchor_point(points, anchor, person)) / unit @ own
+        self.lips = anchor == "lips"
+        self.low = self.points[:, :2].min(0)
+        x, y = np.arange(0, 3, 0.04) + self.low[0], np.arange(0, 3, 0.04) + self.low[1]
+        mesh = self.points[:468]
+        self.depth = LinearNDInterpolator(mesh[:, :2], mesh[:, 2])(*np.meshgrid(x, y))
+
+    def at(
+        self, place: np.ndarray, angles: np.ndarray, pucker: float
+    ) -> Float[np.ndarray, "478 3"]:
+        """Puckered lips come forward of the anchor's rest, so the face stays that much behind."""
+        back = np.array([0.0, 0.0, PROTRUSION * pucker * self.lips])
+        return (self.points + back) @ pixel_turn(angles).T + place
+
+    def behind(
+        self, points: np.ndarray, place: np.ndarray, angles: np.ndarray, pucker: float
+    ) -> np.ndarray:
+        """How far points lie behind this face's surface along its gaze; nan beside the face."""
+        local = (points - place) @ pixel_turn(angles) - [0, 0, PROTRUSION * pucker * self.lips]
+        where = ((local[:, :2] - self.low) / 0.04)[:, ::-1].T
+        return local[:, 2] - map_coordinates(self.depth, where, order=1, cval=np.nan)
