@@ -170,19 +170,16 @@ def test_lips_touch_without_passing_through(couple):
     cloud = middle[:, None] + 0.3 * torch.randn(3, 4000, generator=torch.Generator().manual_seed(1))
     a, b = solid(one, [two], cloud), solid(two, [one], cloud)
     assert ((a < -1e-4) & (b < -1e-4)).sum() == 0
-    assert float((one.distance(middle[:, None]) + two.distance(middle[:, None]))[0]) < 0.03
+    assert (
+        float((one.distance(middle[:, None]) + two.distance(middle[:, None]))[0])
+        < motion.gap[-1] + 0.03
+    )
 
 
 def test_flow_moves_pixels_to_where_their_matter_is(couple):
     motion = plan_kiss(true_faces(couple), "tender", seconds=2.0, fps=24.0)
-    short = replace(
-        motion,
-        **{
-            name: getattr(motion, name)[12:14]
-            for name in ("position", "angles", "eyelids", "pucker", "parting", "gaze", "gap")
-        },
-        phases=motion.phases[12:14],
-    )
+    arrays = {n: v[12:14] for n, v in motion.items() if isinstance(v, np.ndarray) and len(v) == 48}
+    short = replace(motion, **arrays, phases=motion.phases[12:14])
     take = render_clip(couple, short, antialias=4)
     assert np.abs(take.flow).max() > 0.5
     assert figures.flow_residual(take) <= 1 / 255
@@ -196,6 +193,7 @@ def test_photographed_keeps_the_people_and_changes_the_picture(person):
     assert np.abs(a.rgb - b.rgb).mean() > 0.02
 
 
+@pytest.mark.slow
 def test_dataset_resumes_after_a_kill(tmp_path):
     """A whole run that dies loses at most the clip in hand; the next call completes the set."""
     kept = tmp_path / "clip_00000003.npz"
@@ -214,6 +212,7 @@ def test_dataset_resumes_after_a_kill(tmp_path):
     assert Shard.load(paths[1]).rgb.shape == (4, 24, 32, 3)
 
 
+@pytest.mark.slow
 def test_shards_are_decided_by_the_seed(tmp_path):
     one, two = tmp_path / "one.npz", tmp_path / "two.npz"
     write_shard(str(one), 5, frames=4, size=32)

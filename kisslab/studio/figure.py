@@ -65,8 +65,15 @@ class Figure:
     """One posed person: where every point is, and how far every part is from a point."""
 
     def __init__(
-        self, head: Head, body: Body, pose: Pose, device: torch.device | str | None = None
+        self,
+        head: Head,
+        body: Body,
+        pose: Pose,
+        device: torch.device | str | None = None,
+        pixel: float = 0.0,
     ):
+        """`pixel`: width of a pixel (inter-ocular distances); finer patterns are left out."""
+        self.pixel = pixel
         self.head, self.body, self.pose, self.person = head, body, pose, head.person
         self.device = device
         self.mouth = _Mouth(head.points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -210,7 +211,7 @@ def _cloth(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface
         speck = torch.sin(x * 97 + 3 * torch.sin(y * 61)) * torch.sin(
             y * 89 + 2 * torch.sin(z * 71)
         )
-        main = main * (1 + 0.16 * speck)
+        main = main * (1 + 0.16 * _seen(figure, 170.0) * speck)
     if person.garment == "blazer":
         inner = smooth_step(x.abs() - 0.36 * (y + 3.75), 0.0, -0.02)
         near_neck = smooth_step(
@@ -218,11 +219,17 @@ def _cloth(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface
         )
         inner = torch.maximum(inner * (z > -0.8), near_neck * (y > -1.95))
         main = main * 0.55 + (second - main * 0.55) * inner
-    weave = 1 + 0.035 * torch.sin(x * 150) * torch.sin(y * 150 + z * 90)
+    weave = 1 + 0.035 * _seen(figure, 175.0) * torch.sin(x * 150) * torch.sin(y * 150 + z * 90)
     out.albedo[:, index] = main * weave
     out.gloss[index] = 0.04
     out.scatter[index] = 0.15
     out.part[index] = CLOTHES
+
+
+def _seen(figure: Figure, frequency: float) -> float:
+    """How much of a wave (radians per inter-ocular distance) pixels can show: 0 below 2.5 each."""
+    wave = 2 * math.pi / (frequency * max(figure.pixel, 1e-6))
+    return min(max((wave - 2.5) / 3.0, 0.0), 1.0)
 
 
 def _glasses(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface) -> None:

@@ -90,10 +90,12 @@ def render(scene: Scene, *, antialias: int = 4, device: torch.device | str = "cp
 def _render(scene: Scene, antialias: int) -> Render:
     device = torch.get_default_device()
     built = [build(person).to(device) for person in scene.people]
+    pixel = 1.0 / scene.camera.unit
     figures = [
-        Figure(b.head, b.body, pose, device) for b, pose in zip(built, scene.poses, strict=True)
+        Figure(b.head, b.body, pose, device, pixel)
+        for b, pose in zip(built, scene.poses, strict=True)
     ]
-    skins = [b.skin for b in built]
+    skins = [b.skin.filtered(pixel) for b in built]
     camera = scene.camera
     wall = _background(scene)
     jj, ii = torch.meshgrid(

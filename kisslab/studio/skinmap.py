@@ -38,6 +38,13 @@ class SkinMap:
             self.values[None], grid, align_corners=True, padding_mode="border"
         ).reshape(len(CHANNELS), -1)
 
+    def filtered(self, pixel: float) -> SkinMap:
+        """The map averaged over a pixel's width (inter-ocular distances), against aliasing."""
+        texels = round(pixel * self.values.shape[1] / (TOP - BOTTOM))
+        if texels < 2:
+            return self
+        return SkinMap(F.avg_pool2d(self.values[None], texels, ceil_mode=True)[0])
+
 
 def draw(head: Head, size: int = 640) -> SkinMap:
     """Paint skin, lips, brows, make-up, freckles, stubble and lines."""
