@@ -45,6 +45,7 @@ class Pose(Result):
     parting: float = 0.0  # gap between the lips, inter-ocular distances
     gaze: tuple[float, float] = (0.0, 0.0)  # degrees: to the picture's right, up
     anchor: str = "lips"  # one of ANCHOR_POINTS
+    breath: float = 0.0  # rise of the shoulders, inter-ocular distances
 
     @staticmethod
     def of(motion: Motion, frame: int, who: int) -> Pose:
@@ -57,6 +58,7 @@ class Pose(Result):
             pucker=float(motion.pucker[frame, who]),
             parting=float(motion.parting[frame, who]),
             gaze=(float(motion.gaze[frame, who, 0]), float(motion.gaze[frame, who, 1])),
+            breath=float(motion.breath[frame, who]),
             anchor=cheek if motion.anchors[who] == "cheek" else motion.anchors[who],
         )
 
@@ -86,11 +88,12 @@ class Figure:
         self._turn = torch.tensor(self.rotation, dtype=torch.float32, device=device)
         self._chest = torch.tensor(self.chest_rotation, dtype=torch.float32, device=device)
         self._shift = torch.tensor(self.shift, dtype=torch.float32, device=device)
-        self._pivot = torch.tensor(self.pivot, dtype=torch.float32, device=device)
+        self.seat = self.pivot + [0.0, pose.breath, 0.0]  # of the chest, which breathes
+        self._seat = torch.tensor(self.seat, dtype=torch.float32, device=device)
         self._joint = torch.tensor(PIVOT, dtype=torch.float32, device=device)
         self._nape = self._turn @ torch.tensor([0.0, -0.55, -0.72], device=device) + self._shift
         base = torch.tensor([0.0, -2.0, -0.99], device=device)
-        self._base = self._chest @ (base - self._joint) + self._pivot
+        self._base = self._chest @ (base - self._joint) + self._seat
 
     # Where points are ---------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class Figure:
 
     def to_chest(self, p: Points) -> Points:
         """World to chest frame."""
-        return self._chest.T @ (p - self._pivot[:, None]) + self._joint[:, None]
+        return self._chest.T @ (p - self._seat[:, None]) + self._joint[:, None]
 
     def from_head(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
         """Head frame to world."""
@@ -113,7 +116,7 @@ class Figure:
 
     def from_chest(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
         """Chest frame to world."""
-        return (points - PIVOT) @ self.chest_rotation.T + self.pivot
+        return (points - PIVOT) @ self.chest_rotation.T + self.seat
 
     def rest(self, h: Points) -> Points:
         """Head frame with expression to head frame at rest."""
@@ -122,10 +125,6 @@ class Figure:
     def turn(self, directions: Points) -> Points:
         """Directions from the head frame to the world."""
         return self._turn @ directions
-
-    def turn_back(self, direction: Tensor) -> Tensor:
-        """A direction from the world to the head frame."""
-        return self._turn.T @ direction
 
     def gaze_in_head(self, side: Tensor) -> Points:
         """Unit directions of the eyes' axes in the head frame; `side` is -1 or 1."""
@@ -212,7 +211,7 @@ class Figure:
         q = matter[1:]
         head = self._from_head(self.mouth.move_tensor(self._close_lids(q), self.pose))
         eye = self._from_head(self._eyeball(q, -1))
-        chest = self._chest @ (q - self._joint[:, None]) + self._pivot[:, None]
+        chest = self._chest @ (q - self._joint[:, None]) + self._seat[:, None]
         choices = torch.stack([head, eye, self._from_collar(q), chest])
         return torch.gather(choices, 0, matter[0].long().expand(1, 3, -1))[0]
 
@@ -280,7 +279,7 @@ class Figure:
         x = self._turn[:, 0] + self._chest[:, 0]
         x = x - (x @ y) * y
         x = x / x.norm()
-        return self._nape, torch.stack([x * 1.0, down, torch.linalg.cross(x, y)])
+        return self._nape, torch.stack([x, down, torch.linalg.cross(x, y)])
 
     def _collar_frame(self, p: Points) -> Points:
         start, axes = self._collar_axes()

@@ -112,7 +112,7 @@ def distance(form: Style, p: Points, skin: Distance) -> Distance:
     if name == "pixie":
         s = form.person.hair_side
         d = smooth_min(d, _sweep(form, p, skin, s, 0.66), 0.08)
-    if name in ("fringe",):
+    if name == "fringe":
         d = smooth_min(d, _bangs(p, skin), 0.08)
     if name in ("bob", "long", "long waves"):
         d = smooth_min(d, _sweep(form, p, skin, form.person.hair_side, 0.78), 0.10)
@@ -195,7 +195,6 @@ def flow(form: Style, p: Points) -> tuple[Tensor, Points]:
         u = 0.9 * torch.atan2(away[0], 0.9 * away[1] - 0.4 * away[2])
     else:  # away from the crown or the parting, down at the sides
         u = 0.95 * torch.atan2(away[0], away[2] + 1e-6)
-        away = away * torch.tensor([1.0, 1.0, 1.0])[:, None]
     if form.hang:
         fall = smooth_step(p[1], 0.9, 0.2)
         down = torch.tensor([0.0, -1.0, 0.0])[:, None]
@@ -206,7 +205,7 @@ def flow(form: Style, p: Points) -> tuple[Tensor, Points]:
 def strands(form: Style, p: Points) -> tuple[Distance, Tensor]:
     """Displacement of the smooth surface, and a 0..1 pattern for the colour of strands."""
     u, _ = flow(form, p)
-    along = p[1] * 1.0 + p[2] * 0.6
+    along = p[1] + 0.6 * p[2]
     if form.curl:
         return _curls(form, p)
     bend = form.wave * torch.sin(along * 7.5 + 2.0 * torch.sin(u * 2.0))
@@ -326,7 +325,7 @@ def _sweep(form: Style, p: Points, skin: Distance, side: float, low: float) -> D
 
 def _bangs(p: Points, skin: Distance) -> Distance:
     """A straight fringe down to the brows."""
-    edge = 0.66 + 0.05 * (p[0] / 0.6) ** 2 * -1.0 + 0.012 * torch.sin(p[0] * 40.0)
+    edge = 0.66 - 0.05 * (p[0] / 0.6) ** 2 + 0.012 * torch.sin(p[0] * 40.0)
     layer = skin - 0.05 - 0.05 * smooth_step(p[1], 0.6, 1.1)
     layer = smooth_max(layer, edge - p[1], 0.03)
     return smooth_max(layer, -0.15 - p[2], 0.1)

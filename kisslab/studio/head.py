@@ -282,7 +282,7 @@ class _SkinField:
         x, y, z = p[0] - self.width + 0.015, p[1] - 0.09, p[2] + 0.60
         out = 0.42 if self.free else 0.12  # how far the rim stands off, as a slope
         cos, sin = math.cos(0.22), math.sin(0.22)  # the ear leans back
-        u, v = (z * cos - y * sin * 1.0) / s, (y * cos + z * sin) / s
+        u, v = (z * cos - y * sin) / s, (y * cos + z * sin) / s
         lift = x - 0.035 + out * z  # surface of the auricle's plate
         around = torch.sqrt((u / 0.62) ** 2 + v**2 + 1e-9)
         size = 0.335 - 0.05 * smooth_max(-v - 0.1, torch.zeros_like(v), 0.1)

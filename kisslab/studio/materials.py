@@ -150,12 +150,7 @@ def _eye(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface) 
     corner = smooth_step(along, -0.80, -0.96)
     flesh = (torch.tensor(person.skin) ** 2.2 * torch.tensor([0.9, 0.5, 0.48]))[:, None]
     albedo = albedo + (flesh - albedo) * corner
-    light = figure.turn_back(torch.tensor([-0.30, 0.42, 0.86]))
-    mirror = (local / eye.radius * light[:, None]).sum(dim=0)
-    centre_of_iris = (gaze * light[:, None]).sum(dim=0)
-    spot = smooth_step(
-        (mirror - centre_of_iris - (1 - centre_of_iris) * 0.30).abs() * 0.0 + _spot(flat), 0.0, 1.0
-    )
+    spot = _spot(flat)
     out.albedo[:, index] = albedo + 0.85 * spot * (cosine > 0)
     out.gloss[index] = 0.7
     out.part[index] = EYE

@@ -5,7 +5,7 @@ Map coordinates of a point at rest: the angle atan2(x, z + 0.35) about the cylin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -202,7 +202,7 @@ class _Canvas:
         amount = {"none": 0.16, "stubble": 0.62, "moustache": 0.25, "goatee": 0.3}.get(
             person.beard, 0.8
         )
-        rest = Points3(self)
+        rest = _on_head(self)
         form = self.head.style
         mask = hair.beard_mask(_with_beard(form, "full beard"), rest).reshape(self.u.shape)
         if person.beard in ("short beard", "full beard", "goatee", "moustache"):
@@ -219,7 +219,7 @@ class _Canvas:
         """Hair roots that soften the hairline."""
         if self.person.hair == "bald":
             return
-        height = hair.hairline(self.head.style, Points3(self)).reshape(self.u.shape)
+        height = hair.hairline(self.head.style, _on_head(self)).reshape(self.u.shape)
         grain = (0.8 + 0.3 * self.noise(380)).clamp(0.1, 1.3)
         roots = smooth_step(height + 0.02 * self.noise(90), -0.035, 0.05)
         colour = torch.tensor(self.person.hair_colour) ** 2.2
@@ -291,7 +291,7 @@ class _Canvas:
             self.height += 0.006 * amount
 
 
-def Points3(canvas: _Canvas) -> Points:
+def _on_head(canvas: _Canvas) -> Points:
     """The map's points laid on the head: radii taken from the landmarks' mean per height."""
     radius = 1.0 - 0.12 * (canvas.y + 0.2).clamp(min=0) ** 2
     x, z = radius * torch.sin(canvas.u), AXIS_Z + radius * torch.cos(canvas.u)
@@ -299,8 +299,6 @@ def Points3(canvas: _Canvas) -> Points:
 
 
 def _with_beard(form: hair.Style, beard: str) -> hair.Style:
-    from dataclasses import replace
-
     return replace(form, person=replace(form.person, beard=beard))
 
 
