@@ -24,7 +24,7 @@ MOST_GAIN = 1.18  # light is matched, skin is not: what a gain beyond this mends
 LOOKING_AWAY = (
     8.0  # degrees between two gazes: a head turned away shows too little of its near cheek
 )
-MARGIN = 0.4  # of the longer side: how far people are kept beyond the picture's edges
+MARGIN = 0.25  # of the longer side: how far people are kept beyond the picture's edges
 
 
 @record

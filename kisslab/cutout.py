@@ -41,7 +41,7 @@ class Cutout(Result):
         show.sheet([*people, self.background], titles, ax=ax)
 
 
-def cut_out(photo: Photo, faces: Faces, margin: float = 0.4) -> Cutout:
+def cut_out(photo: Photo, faces: Faces, margin: float = 0.25) -> Cutout:
     """Cut every person of `faces` out of the photo and fill the background behind them.
 
     margin: how far people are continued beyond the edges, as a share of the longer side.

@@ -73,11 +73,11 @@ def draw_guide(photo: Photo, faces: Faces, motion: Motion, cutout: Cutout | None
     shape = (len(motion.gap), *cutout.background.shape[:2])
     arrays = {
         "frames": np.empty((*shape, 3), np.float32),
-        "confidence": np.empty(shape, np.float32),
+        "confidence": np.empty(shape, np.float16),  # half precision is finer than a pixel needs
         "disocclusion": np.empty(shape, bool),
         "layers": np.empty(shape, np.uint8),
-        "depth": np.empty(shape, np.float32),
-        "flow": np.empty((*shape, 2), np.float32),
+        "depth": np.empty(shape, np.float16),
+        "flow": np.empty((*shape, 2), np.float16),
     }
     for t, frame in enumerate(guide_frames(photo, faces, motion, cutout)):
         for name, array in arrays.items():
