@@ -88,7 +88,7 @@ class Figure:
         self._turn = torch.tensor(self.rotation, dtype=torch.float32, device=device)
         self._chest = torch.tensor(self.chest_rotation, dtype=torch.float32, device=device)
         self._shift = torch.tensor(self.shift, dtype=torch.float32, device=device)
-        self.seat = self.pivot + [0.0, pose.breath, 0.0]  # of the chest, which breathes
+        self.seat = self.pivot + np.array([0.0, pose.breath, 0.0])  # of the chest, which breathes
         self._seat = torch.tensor(self.seat, dtype=torch.float32, device=device)
         self._joint = torch.tensor(PIVOT, dtype=torch.float32, device=device)
         self._nape = self._turn @ torch.tensor([0.0, -0.55, -0.72], device=device) + self._shift
