@@ -45,8 +45,7 @@ def demo(output: Out = Path("kiss.mp4"), style: Style = "tender", seed: Seed = 0
     """Make a clip of two packaged people, who do not exist."""
     from kisslab import zoo
 
-    pair = [zoo.data_path(f"portraits/{name}.jpg") for name in ("demo_left", "demo_right")]
-    _make(pair, output, style, 2.5, seed, consent=False)
+    _make(list(zoo.demo_portraits()), output, style, 2.5, seed, consent=False)
 
 
 @app.command()

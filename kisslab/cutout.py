@@ -136,7 +136,8 @@ def _matte(
     trimap = _trimap(outline, band=7)
     alpha = estimate_alpha_cf(small.astype(np.float64), trimap) if outline.any() else trimap
     alpha = cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    alpha = np.clip(cv2.ximgproc.guidedFilter(rgb, alpha, 4, 1e-4), 0, 1)
+    alpha = cv2.ximgproc.guidedFilter(rgb, alpha, 4, 1e-4)
+    alpha = np.clip((alpha - 0.1) / 0.8, 0, 1)  # solving small leaves a veil round the outline
     colour = estimate_foreground_ml(rgb.astype(np.float64), alpha.astype(np.float64))
     trimap = cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)
     return colour.astype(np.float32), alpha, trimap.astype(np.float32)
@@ -158,7 +159,7 @@ def _seeds(
     face = cv2.erode(cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 1), np.ones((5, 5)))
     seeds[face > 0] = cv2.GC_FGD
     seeds[(np.abs(a) < 0.3) & (b > -0.56) & (b < 0.6)] = cv2.GC_FGD
-    seeds[(b > 0.5) & (np.abs(a) < np.minimum(0.3 + 2.2 * shoulder, 1.25))] = cv2.GC_FGD
+    seeds[(b > 0.5) & (np.abs(a) < np.minimum(0.3 + 0.6 * shoulder, 1.25))] = cv2.GC_FGD
     for other in (f for i, f in enumerate(frames) if i != person):
         c, d = other.coordinates(shape, scale)
         seeds[c**2 + (d * 0.7) ** 2 < a**2 + (b * 0.7) ** 2] = cv2.GC_BGD

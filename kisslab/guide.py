@@ -101,8 +101,9 @@ class _Layer:
     """One person in one frame, alone: what every pixel sees of them."""
 
     def __init__(self, colour: np.ndarray, cover: np.ndarray, depth: np.ndarray, seen: np.ndarray):
-        # Coverage is 0 or 1 inside; a ramp one pixel inward takes the stairs off the outline.
-        self.alpha = np.clip(2 * cv2.blur(cover, (3, 3)) - 1, 0, cover)
+        # A ramp one pixel inward takes the stairs off the solid outline; the fringe is soft itself.
+        ramp = np.clip(2 * cv2.blur(cover, (3, 3)) - 1, 0, 1)
+        self.alpha = np.where(cover == 1, ramp, cover)
         self.colour, self.known = colour, colour[..., 3] * seen[..., TRUST]
         self.depth, self.flow = depth, seen[..., FLOW]
 

@@ -1,5 +1,5 @@
 """Where models and packaged files lie, and how they get there.
-(find_model, models_table, data_path, MODELS, Model, ModelMissing)
+(find_model, models_table, data_path, demo_portraits; MODELS, Model, ModelMissing)
 """
 
 from __future__ import annotations
@@ -68,6 +68,9 @@ MODELS = (
 )
 
 
+DEMO = ("single_15", "single_01")  # the packaged portraits that the demo kisses, left and right
+
+
 class ModelMissing(FileNotFoundError):
     """A model is nowhere, or damaged, and could not be fetched; the message says what to do."""
 
@@ -102,6 +105,12 @@ def data_path(name: str, folder: str = "data") -> Path:
     package = Path(__file__).parent
     wheel, checkout = package / folder, package.parent / folder
     return (wheel if wheel.is_dir() else checkout) / name
+
+
+def demo_portraits() -> tuple[Path, Path]:
+    """The two packaged portraits of the demo; their points lie beside them as .faces.npz."""
+    left, right = (data_path(f"portraits/{name}.jpg") for name in DEMO)
+    return left, right
 
 
 def _named(name: str) -> Model:

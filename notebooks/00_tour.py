@@ -38,7 +38,7 @@ from kisslab import Pipeline, motion_from_keyframes, plan_kiss, show, zoo
 # the progress bar is your own `for` loop.
 
 # %%
-left, right = (zoo.data_path(f"portraits/demo_{side}.jpg") for side in ("left", "right"))
+left, right = zoo.demo_portraits()
 pipeline = Pipeline(plan=partial(plan_kiss, style="tender", seconds=2.0, seed=1))
 results = {}
 for name, result in pipeline.stages(left, right):

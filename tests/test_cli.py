@@ -11,7 +11,7 @@ from kisslab import zoo
 from kisslab.cli import _copies
 from kisslab.video import load_clip, read_record
 
-LEFT, RIGHT = (str(zoo.data_path(f"portraits/demo_{side}.jpg")) for side in ("left", "right"))
+LEFT, RIGHT = map(str, zoo.demo_portraits())
 
 
 def kisslab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

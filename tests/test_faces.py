@@ -232,7 +232,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_model_packaged_portraits_use_the_points_beside_them(nowhere: None) -> None:
-    path = zoo.data_path("portraits/demo_left.jpg")
+    path = zoo.demo_portraits()[0]
     found = find_faces(load_photo(path))
     packaged = Faces.load(path.with_suffix(".faces.npz"))
     np.testing.assert_array_equal(found.points, packaged.points)
@@ -247,8 +247,7 @@ def test_without_a_model_any_other_photo_says_so(nowhere: None) -> None:
 
 
 def test_packaged_points_are_what_the_model_finds(models: Path) -> None:
-    for side in ("left", "right"):
-        path = zoo.data_path(f"portraits/demo_{side}.jpg")
+    for path in zoo.demo_portraits():
         packaged, found = Faces.load(path.with_suffix(".faces.npz")), find_faces(load_photo(path))
         assert found.detector == "MediaPipe FaceLandmarker"
         assert apart(packaged.points[0], found.points[0], found.iod[0]) < 0.01

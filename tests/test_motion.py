@@ -57,8 +57,7 @@ def drawn() -> Faces:
 @pytest.fixture(scope="module")
 def packaged() -> Faces:
     """The packaged portraits' points, no model needed."""
-    folder = zoo.data_path("portraits")
-    return placed(*(Faces.load(folder / f"demo_{side}.faces.npz") for side in ("left", "right")))
+    return placed(*(Faces.load(p.with_suffix(".faces.npz")) for p in zoo.demo_portraits()))
 
 
 def test_minimum_jerk_is_the_polynomial_that_rests_at_both_ends() -> None:

@@ -14,7 +14,7 @@ from kisslab.pipeline import Pipeline, Run
 from kisslab.plan import plan_kiss
 from kisslab.video import load_clip, read_record
 
-LEFT, RIGHT = (zoo.data_path(f"portraits/demo_{side}.jpg") for side in ("left", "right"))
+LEFT, RIGHT = zoo.demo_portraits()
 QUICK = Pipeline(plan=partial(plan_kiss, style="peck", seconds=0.5, seed=3))
 
 
@@ -72,7 +72,7 @@ def test_the_file_carries_what_made_it(run: Run, tmp_path: Path) -> None:
     path = run.save(tmp_path / "kiss.mp4")
     record = read_record(path)
     assert record["style"] == "peck" and record["frames"] == 12
-    assert [p["name"] for p in record["photos"]] == ["demo_left.jpg", "demo_right.jpg"]
+    assert [p["name"] for p in record["photos"]] == [LEFT.name, RIGHT.name]
     assert record["photos"][0]["sha256"] == run.photos[0].sha256
     assert len(load_clip(path).frames) == 12
 
@@ -93,7 +93,7 @@ def test_other_peoples_photos_need_their_consent(tmp_path: Path) -> None:
 
 
 def test_a_packaged_portrait_that_was_changed_is_nobody_known(tmp_path: Path) -> None:
-    changed = tmp_path / "demo_left.jpg"
+    changed = tmp_path / LEFT.name
     changed.write_bytes(LEFT.read_bytes() + b"\0")
     with pytest.raises(ConsentError):
         check_consent([load_photo(changed)], "")

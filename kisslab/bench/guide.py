@@ -31,9 +31,7 @@ def measure() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         made = sum(_made(a, b, Path(folder)) for a, b in _pairs())
         yield row("pairs_made", made, "clips", f"= {PAIRS}", PAIRS)
-    couple = compose(
-        *(load_photo(zoo.data_path(f"portraits/demo_{s}.jpg")) for s in ("left", "right")), 384
-    )
+    couple = compose(*map(load_photo, zoo.demo_portraits()), height=384)
     couple = _narrowed(couple, 512)
     _seconds(couple, plan_kiss(couple.faces, seconds=0.5))  # the kernels are compiled once
     motion = plan_kiss(couple.faces)
@@ -111,7 +109,7 @@ def _frames_exponent(couple: Composite) -> float:
 
 def _pixels_exponent() -> float:
     """Slope of log time over log pixels, the same clip drawn larger and larger."""
-    photos = [load_photo(zoo.data_path(f"portraits/demo_{s}.jpg")) for s in ("left", "right")]
+    photos = [load_photo(path) for path in zoo.demo_portraits()]
     heights, times = [256, 384, 512, 720], []
     for height in heights:
         couple = compose(*photos, height=height)

@@ -25,8 +25,7 @@ def portraits(folder: str = "portraits") -> list[Path]:
 
 def sample_faces() -> Faces:
     """The two packaged portraits' faces, side by side as `compose` would put them."""
-    folder = zoo.data_path("portraits")
-    left, right = (Faces.load(folder / f"demo_{side}.faces.npz") for side in ("left", "right"))
+    left, right = (Faces.load(p.with_suffix(".faces.npz")) for p in zoo.demo_portraits())
     return joined(left, right, apart=1.62 * 0.86 * float(np.ptp(left.points[0, :, 1])))
 
 
