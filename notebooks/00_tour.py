@@ -1,16 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # 00 · A tour: from two portraits to a kiss
 #
@@ -28,8 +15,11 @@
 from functools import partial
 
 import numpy as np
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from kisslab import Pipeline, motion_from_keyframes, plan_kiss, show, zoo
+
+set_matplotlib_formats("jpeg", pil_kwargs={"quality": 70})  # keeps the notebook's file small
 
 # %% [markdown]
 # ## 1 · Run everything, one stage at a time
@@ -43,7 +33,7 @@ pipeline = Pipeline(plan=partial(plan_kiss, style="tender", seconds=2.0, seed=1)
 results = {}
 for name, result in pipeline.stages(left, right):
     results[name] = result
-    print(f"{name:10}", type(result).__name__)
+list(results)
 
 # %% [markdown]
 # ## 2 · Two portraits become one picture
@@ -125,7 +115,7 @@ show.curve(seconds, {"share of the people's pixels": np.array(shares)}, y_label=
 # ## 7 · The clip
 
 # %%
-show.player(guide.frames[::2], guide.fps / 2, alt="Two drawn people lean in and kiss")
+show.player(guide.frames[::2], guide.fps / 2, width=320, alt="Two drawn people lean in and kiss")
 
 # %% [markdown]
 # ## 8 · Change one number
@@ -134,7 +124,9 @@ show.player(guide.frames[::2], guide.fps / 2, alt="Two drawn people lean in and 
 # it. Guess what happens to the noses before you run the cell.
 
 # %%
-lazy = motion.keyframes.with_key(0, "yaw", motion.keyframes.track(0, "yaw").times[1], 30.0)
+lazy = motion.keyframes
+for time in lazy.track(0, "yaw").times[1:]:
+    lazy = lazy.with_key(0, "yaw", time, 30.0)
 other = pipeline.draw(
     results["photo"], faces, motion_from_keyframes(lazy, faces), results["cutout"]
 )
