@@ -62,17 +62,17 @@ def expression_offsets(
     parting: float | None,
     gaze: Gaze,
 ) -> list[tuple[Box, Offsets]]:
-    """For each eye and the mouth: the box it lies in, and from how far its colours are fetched."""
+    """For each eye and the mouth that the picture shows: its box, and whence its colours come."""
     iod = float(np.linalg.norm(points[at.LEFT_EYE_OUTER] - points[at.RIGHT_EYE_OUTER]))
-    regions = []
+    found = []
     if eyelids > 1e-3 or np.abs(gaze).max() > 1e-3:
-        regions += [_Region(points, u, low, shape, 0.8, 1.0) for u, low, _, _ in at.EYES]
-    offsets = [_eye_offsets(r, points, eyelids, gaze) for r in regions]
+        eyes = [(_Region(points, u, low, shape, 0.8, 1.0), brow) for u, low, brow, _ in at.EYES]
+        found += [(e, _eye_offsets(e, points[b], eyelids, gaze)) for e, b in eyes if e.x.size]
     if pucker > 1e-3 or parting is not None:
         mouth = _Region(points, at.UPPER_LIP_INNER, at.LOWER_LIP_INNER, shape, 0.9, 1.3)
-        regions.append(mouth)
-        offsets.append(_mouth_offsets(mouth, points, iod, pucker, parting))
-    return [(r.box, r.to_pixels(o)) for r, o in zip(regions, offsets, strict=True)]
+        if mouth.x.size:  # a part that lies off the picture has no pixels
+            found.append((mouth, _mouth_offsets(mouth, points, iod, pucker, parting)))
+    return [(region.box, region.to_pixels(offsets)) for region, offsets in found]
 
 
 class _Region:
@@ -93,8 +93,9 @@ class _Region:
         self.across = np.array([-self.along[1], self.along[0]])
         self.centre = (start + end) / 2
         reach = self.half * np.array([1 + beside, 1 + around])
-        low = np.maximum(self.centre - reach, 0).astype(int)
-        high = np.minimum(self.centre + reach + 1, [shape[1], shape[0]]).astype(int)
+        size = np.array([shape[1], shape[0]])
+        low = np.clip(self.centre - reach, 0, size).astype(int)
+        high = np.clip(self.centre + reach + 1, 0, size).astype(int)
         self.box = (*low.tolist(), *high.tolist())
         y, x = np.mgrid[low[1] : high[1], low[0] : high[0]]
         offset = np.stack([x, y], -1) - self.centre
@@ -118,13 +119,12 @@ class _Region:
 
 
 def _eye_offsets(
-    eye: _Region, points: Float[np.ndarray, "478 3"], closed: float, gaze: Gaze
+    eye: _Region, brow: Float[np.ndarray, "B 3"], closed: float, gaze: Gaze
 ) -> Offsets:
     """The upper lid slides down over the ball and draws the skin below the brow with it."""
-    index = at.RIGHT_BROW if eye.centre[0] < points[168, 0] else at.LEFT_BROW
-    brow = np.median([eye.height_of(p) for p in points[index]])
+    fixed = np.median([eye.height_of(point) for point in brow])
     lid = eye.upper + 1.04 * closed * (eye.lower - eye.upper)
-    skin = _slide(eye.y, brow, eye.upper, lid, rigid=0.35)
+    skin = _slide(eye.y, fixed, eye.upper, lid, rigid=0.35)
     inside = np.clip(np.minimum(eye.y - eye.upper, eye.lower - eye.y) / (0.3 * eye.half), 0, 1)
     ball = EYEBALL * eye.half * np.sin(np.radians(gaze))  # a turned ball moves its iris by r sin(a)
     open_ball = np.where(eye.y > lid, inside, 0.0)

@@ -31,7 +31,7 @@ class Faces(Result):
         np.ndarray, "P 478 3"
     ]  # pixels: x right, y down, z away (0 near the head's middle)
     boxes: Float[np.ndarray, "P 4"]  # pixels: left, top, right, bottom of the points
-    angles: Float[np.ndarray, "P 3"]  # yaw, pitch, roll in degrees, see motion.head_rotation
+    angles: Float[np.ndarray, "P 3"]  # yaw, pitch, roll in degrees, see pose.head_rotation
     blendshapes: Float[np.ndarray, "P 52"]  # 0..1, ARKit's expression coefficients
     expressions: tuple[str, ...]  # the names of the 52 blendshapes
     detector: str  # what found the faces
@@ -63,6 +63,22 @@ class Faces(Result):
         }
         return replace(self, **arrays)
 
+    def joined(self, other: Faces) -> Faces:
+        """These people, then those of `other`, and what found either and was noted on either."""
+        arrays = {
+            name: np.concatenate([value, getattr(other, name)])
+            for name, value in self.items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(
+            self,
+            expressions=self.expressions or other.expressions,
+            detector=" and ".join(dict.fromkeys((self.detector, other.detector))),
+            models=tuple(dict.fromkeys(self.models + other.models)),
+            notes=tuple(dict.fromkeys(self.notes + other.notes)),
+            **arrays,
+        )
+
     def moved(self, scale: float, shift: Float[np.ndarray, "2"]) -> Faces:
         """The same faces in a picture that was scaled and then shifted (pixels)."""
         offset = np.array([*shift, 0.0])
@@ -83,26 +99,28 @@ def find_faces(
     photo: any picture; need: 1 or 2 faces; model: a face_landmarker.task (default: the zoo's);
     min_size: the least height of a face in pixels. Heads too small or too near the edge for the
     detector are looked for again in enlarged parts of the picture and with a border around it.
-    A packaged portrait falls back to the points that lie beside it when there is no model.
-    FaceError: no face, fewer than `need`, or a face below `min_size`.
+    A packaged portrait falls back to the points that lie beside it when there is no model, or when
+    MediaPipe can't be loaded.
+    FaceError: no face, fewer than `need`, or one of the `need` largest is below `min_size`; a
+    smaller bystander is left out, and a note says so.
     Source: Kartynnik et al. 2019, "Real-time facial surface geometry from monocular video".
     """
     try:
         with face_detector(model) as detect:
             found = _search(photo.rgb, need, detect)
-    except zoo.ModelMissing:
-        found = _packaged_faces(photo)
+    except (ImportError, OSError) as error:  # ModelMissing is one; so is MediaPipe without libGL
+        found = _packaged_faces(photo, error)
         if found is None:
             raise
     return _check(found, photo, need, min_size)
 
 
 def track_faces(frames: Iterable[Pixels], model: Path | None = None) -> Iterator[Faces | None]:
-    """Two faces in every frame of a clip, left to right; None where fewer were found."""
+    """The two largest faces of every frame, left to right; None where fewer were found."""
     with face_detector(model) as detect:
         for frame in frames:
             found = _search(frame, 2, detect)
-            yield found.pick([0, 1]) if len(found.points) >= 2 else None
+            yield _largest(found) if len(found.points) >= 2 else None
 
 
 @contextmanager
@@ -111,10 +129,10 @@ def face_detector(model: Path | None = None, most: int = 5) -> Iterator[Callable
 
     (MediaPipe's detector can hang the interpreter's exit when it is left open.)
     """
-    from mediapipe import Image, ImageFormat
+    path = zoo.find_model("face_landmarker", model)
+    from mediapipe import Image, ImageFormat  # takes seconds: only once there is a model for it
     from mediapipe.tasks.python import BaseOptions, vision
 
-    path = zoo.find_model("face_landmarker", model)
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
         num_faces=most,
@@ -187,17 +205,7 @@ def _views(rgb: Pixels) -> Iterator[tuple[Pixels, float, Float[np.ndarray, "2"]]
 def _merge(found: Faces, more: Faces) -> Faces:
     """Both, without the faces of `more` that `found` already has."""
     new = [i for i, box in enumerate(more.boxes) if not any(_same(box, b) for b in found.boxes)]
-    if not new:
-        return found
-    more = more.pick(new)
-    if not len(found.points):
-        return more
-    pairs = {
-        name: np.concatenate([value, getattr(more, name)])
-        for name, value in found.items()
-        if isinstance(value, np.ndarray)
-    }
-    return replace(found, **pairs)
+    return found.joined(more.pick(new))
 
 
 def _same(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> bool:
@@ -218,8 +226,8 @@ def _check(found: Faces, photo: Photo, need: int, min_size: float) -> Faces:
             f"{name}: {len(found.points)} face found where {need} are needed; take a photo that "
             "shows both faces whole, or give two photos, one of each person"
         )
-    found = _largest(found, max(need, min(2, len(found.points))))
-    heights = found.boxes[:, 3] - found.boxes[:, 1]
+    found = _largest(_without_bystanders(found, need, min_size))
+    heights = _heights(found)
     if heights.min() < min_size:
         raise FaceError(
             f"{name}: a face is {heights.min():.0f} px high, below min_size={min_size:.0f}; take a "
@@ -228,21 +236,45 @@ def _check(found: Faces, photo: Photo, need: int, min_size: float) -> Faces:
     return found
 
 
-def _largest(found: Faces, most: int) -> Faces:
+def _without_bystanders(found: Faces, need: int, min_size: float) -> Faces:
+    """Beyond the `need` largest, only faces that are large enough to be used."""
+    kept = _heights(found) >= min_size
+    kept[_by_size(found)[:need]] = True
+    if kept.all():
+        return found
+    note = (
+        f"{len(found.points)} faces found; {np.sum(~kept)} below min_size={min_size:.0f} left out"
+    )
+    return replace(found.pick(np.flatnonzero(kept)), notes=(*found.notes, note))
+
+
+def _largest(found: Faces, most: int = 2) -> Faces:
+    """At most so many, left to right."""
     if len(found.points) <= most:
         return found
-    area = np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)
-    kept = found.pick(np.sort(np.argsort(-area)[:most]))
+    kept = found.pick(np.sort(_by_size(found)[:most]))
     note = f"{len(found.points)} faces found; the {most} largest are used"
     return replace(kept, notes=(*kept.notes, note))
 
 
-def _packaged_faces(photo: Photo) -> Faces | None:
+def _by_size(found: Faces) -> Int[np.ndarray, " P"]:
+    """Indices of the faces, the one of the largest box first."""
+    return np.argsort(-np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
+
+
+def _heights(found: Faces) -> Float[np.ndarray, " P"]:
+    return found.boxes[:, 3] - found.boxes[:, 1]
+
+
+def _packaged_faces(photo: Photo, error: Exception) -> Faces | None:
     """The points that lie beside a packaged portrait, when the photo is that very file."""
-    beside = Path(photo.path).with_suffix(".faces.npz")
-    if not beside.is_relative_to(zoo.data_path("portraits")) or not beside.is_file():
+    beside = Path(photo.path).resolve().with_suffix(".faces.npz")
+    portraits = zoo.data_path("portraits").resolve()
+    if not beside.is_relative_to(portraits) or not beside.is_file():
         return None
-    note = "no landmark model here: the points packaged beside this portrait are used"
+    missing = isinstance(error, zoo.ModelMissing)
+    why = "no landmark model here" if missing else f"MediaPipe can't be loaded ({error})"
+    note = f"{why}: the points packaged beside this portrait are used"
     return replace(
         Faces.load(beside), detector="packaged beside the portrait", models=(), notes=(note,)
     )

@@ -62,7 +62,7 @@ def load_photo(path: str | Path, max_pixels: int = 120_000_000, max_side: int = 
         converted, size = _before_decoding(image), image.size
         image.draft(image.mode, (max_side, max_side))  # a JPEG is decoded at 1/2, 1/4 or 1/8
         image.load()
-        width, height = size[::-1] if _orientation(image) >= 5 else size
+        width, height = size[::-1] if _orientation(image) in (5, 6, 7, 8) else size
         for step in (_upright, _eight_bits, _opaque, _in_srgb):
             image, sentence = step(image)
             converted += [sentence] if sentence else []

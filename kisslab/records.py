@@ -1,4 +1,7 @@
-"""Results as records: frozen dataclasses that show, save and load themselves. (record, Result)"""
+"""Results as records: frozen dataclasses that show, save and load themselves.
+
+(record, Result, atomic, describe)
+"""
 
 from __future__ import annotations
 
@@ -124,7 +127,7 @@ def _read_only(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.flags.writeable:
         value = value.view()
         value.flags.writeable = False
-    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+    elif type(value) is tuple:  # a named tuple stays what it is
         value = tuple(_read_only(v) for v in value)
     return value
 
@@ -155,7 +158,14 @@ def _opened(path: str | Path) -> Iterator[Any]:
     with arrays:
         try:
             yield arrays
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            KeyError,
+            StopIteration,
+            TypeError,
+        ) as error:
             raise ValueError(f"{path}: damaged ({error}); write it again") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
@@ -20,6 +21,7 @@ from kisslab import show
 from kisslab.records import Result, atomic, record
 
 MARK = "AI-generated"
+GIF_FPS = 50  # browsers slow a GIF down whose frames stay less than two hundredths of a second
 Frame = UInt8[np.ndarray, "_h _w 3"]
 
 
@@ -59,7 +61,7 @@ def save(
     quality: 0 to 100; a GIF has 256 colours at any quality.
     Raises ValueError or TypeError before anything is written, OSError where writing fails.
     """
-    path = check_target(path)
+    path = check_target(path, clip.fps)
     if not 0 <= quality <= 100:
         raise ValueError(f"quality={quality} is not between 0 and 100")
     _check(clip.frames, clip.fps)
@@ -70,16 +72,28 @@ def save(
     return path
 
 
-def check_target(path: str | Path) -> Path:
+def check_target(path: str | Path, fps: float = 24.0) -> Path:
     """The path, if a clip can be written there; ask before the work is done, not after it.
 
-    ValueError for a suffix that no writer knows, FileNotFoundError for a missing folder.
+    ValueError for a suffix that no writer knows or more frames a second than a GIF can show,
+    FileNotFoundError for a missing folder.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
         raise ValueError(f"{path.name}: ends in none of {', '.join(WRITERS)}; name it so")
+    if path.suffix.lower() == ".gif" and fps > GIF_FPS:
+        raise ValueError(
+            f"{path.name}: a GIF shows at most {GIF_FPS} frames/s, not {fps:g}; name it .mp4 or "
+            ".webp, or make fewer frames a second"
+        )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; name a file")
+    if len(os.fsencode(path.name)) > 200:  # a temporary name beside it is a little longer
+        raise ValueError(f"{path.name[:40]}…: the name is too long")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path.parent}: no permission to write here")
     return path
 
 
@@ -183,10 +197,6 @@ def _bt709(frame: Frame) -> av.VideoFrame:
 
 def _write_gif(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
     """One palette for the whole clip; delays in whole hundredths of a second."""
-    if clip.fps > 50:
-        raise ValueError(
-            f"a GIF shows at most 50 frames/s, not {clip.fps:g}; save as .mp4 or .webp"
-        )
     frames = np.stack(list(frames))
     first, *rest = _indexed(frames, _palette(frames))
     first.save(

@@ -208,3 +208,21 @@ def test_a_face_at_the_edge_of_the_picture_is_no_error() -> None:
     out = acted(corner, eyelids=1.0, parting=0.1, pucker=1.0, gaze=(5.0, 5.0))
     assert out.shape == corner.photo.rgb.shape
     assert out.min() >= 0 and out.max() <= 1
+
+
+@pytest.mark.parametrize("centre", [(-70, 60), (190, 60), (60, -110), (60, 220), (-200, -200)])
+def test_parts_off_the_picture_are_left_out(centre: tuple[int, int]) -> None:
+    beyond = draw_person(size=(120, 120), width=90, centre=centre)
+    out = acted(beyond, eyelids=1.0, parting=0.1, pucker=1.0, gaze=(5.0, 5.0))
+    assert out.shape == beyond.photo.rgb.shape and np.isfinite(out).all()
+    moved = np.any(out != beyond.photo.rgb, axis=-1)
+    shown = near(beyond, np.r_[at.LIPS, at.GROUPS["right eye"], at.GROUPS["left eye"]], grow=25)
+    assert not moved[~shown].any()
+
+
+def test_each_eye_keeps_its_own_brow_however_far_the_head_is_turned() -> None:
+    """In profile both eyes lie on one side of the nose's root."""
+    profile = points().copy()
+    profile[168, 0] = profile[:, 0].max()
+    there = express(PERSON.photo.rgb, profile, eyelids=1.0)
+    np.testing.assert_array_equal(there, acted(eyelids=1.0))

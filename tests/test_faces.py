@@ -1,5 +1,6 @@
 """Oracles: pictures moved, scaled, turned and mirrored by a known amount; the errors' own words."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -77,6 +78,19 @@ def test_pick_and_moved() -> None:
     np.testing.assert_allclose(moved.iod, both.iod * 2)
 
 
+def test_joined_keeps_the_people_the_models_and_the_notes_of_both() -> None:
+    one, two = (people.as_faces(people.face_points((x, 0.0))) for x in (0.0, 300.0))
+    one = replace(one, detector="MediaPipe", models=("face_landmarker",), notes=("a", "b"))
+    both = one.joined(replace(two, models=("another",), notes=("b", "c")))
+    np.testing.assert_array_equal(both.points, np.concatenate([one.points, two.points]))
+    np.testing.assert_array_equal(both.boxes, np.concatenate([one.boxes, two.boxes]))
+    assert both.detector == "MediaPipe and drawn" and both.expressions == one.expressions
+    assert both.models == ("face_landmarker", "another") and both.notes == ("a", "b", "c")
+    nobody = replace(one.pick([]), expressions=())
+    assert nobody.joined(one).expressions == one.expressions
+    assert nobody.joined(one).points.shape == (1, 478, 3)
+
+
 def test_faces_show_and_save_themselves(tmp_path: Path) -> None:
     drawn = people.draw_person()
     drawn.faces.plot(drawn.photo.rgb)
@@ -113,6 +127,22 @@ def test_of_three_faces_the_two_largest_are_used_and_it_is_said(detect: list[Fac
     found = find_faces(photo, need=2)
     np.testing.assert_array_equal(found.points, detect[0].points[[0, 2]])
     assert found.notes == ("3 faces found; the 2 largest are used",)
+
+
+def test_a_small_bystander_costs_no_portrait(detect: list[Faces]) -> None:
+    detect.append(row_of(60.0, 200.0, 50.0))
+    photo = photo_from_array(np.full((600, 900, 3), 0.5, np.float32))
+    found = find_faces(photo, need=1)
+    np.testing.assert_array_equal(found.points, detect[0].points[[1]])
+    assert found.notes == ("3 faces found; 2 below min_size=96 left out",)
+    with pytest.raises(FaceError, match=r"a face is 70 px high, below min_size=96"):
+        find_faces(photo, need=2)
+
+
+def test_the_two_largest_faces_are_tracked(detect: list[Faces]) -> None:
+    detect.append(row_of(60.0, 150.0, 200.0))
+    (tracked,) = track_faces([np.full((600, 900, 3), 0.5, np.float32)])
+    np.testing.assert_array_equal(tracked.points, detect[0].points[[1, 2]])
 
 
 def test_a_small_face_is_refused_with_both_numbers(detect: list[Faces]) -> None:
@@ -238,6 +268,34 @@ def test_without_a_model_packaged_portraits_use_the_points_beside_them(nowhere: 
     np.testing.assert_array_equal(found.points, packaged.points)
     assert found.detector == "packaged beside the portrait" and found.models == ()
     assert "points packaged beside" in found.notes[0]
+
+
+def test_a_packaged_portrait_is_known_by_any_way_to_it(
+    nowhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zoo.demo_portraits()[0]
+    monkeypatch.chdir(path.parent)
+    (tmp_path / "link.jpg").symlink_to(path)
+    for way in (path.name, f"../{path.parent.name}/{path.name}", str(tmp_path / "link.jpg")):
+        assert find_faces(load_photo(way)).detector == "packaged beside the portrait"
+
+
+def test_a_packaged_portrait_needs_no_mediapipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is looked for first: MediaPipe is imported only when there is one."""
+    monkeypatch.setattr(zoo, "find_model", lambda name, path=None: Path("here.task"))
+    monkeypatch.setitem(sys.modules, "mediapipe", None)  # importing it is an ImportError
+    found = find_faces(load_photo(zoo.demo_portraits()[0]))
+    assert "MediaPipe can't be loaded (import of mediapipe halted" in found.notes[0]
+    with pytest.raises(ImportError):
+        find_faces(photo_from_array(np.full((300, 400, 3), 0.5, np.float32)))
+
+
+def test_a_missing_model_is_said_before_mediapipe_is_imported(
+    nowhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(zoo.ModelMissing):
+        find_faces(photo_from_array(np.full((300, 400, 3), 0.5, np.float32)))
 
 
 def test_without_a_model_any_other_photo_says_so(nowhere: None) -> None:

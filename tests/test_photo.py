@@ -87,6 +87,14 @@ def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
     assert (photo.width, photo.height) == SIZE
 
 
+def test_an_unknown_orientation_swaps_no_sides(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    photo = load_photo(saved(tmp_path, picture(), "nine.png", exif=exif))
+    check(photo, levels(picture()))
+    assert (photo.width, photo.height) == SIZE
+
+
 def test_broken_exif_does_not_cost_the_photo(tmp_path: Path) -> None:
     path = saved(tmp_path, picture(), "a.jpg", exif=b"Exif\0\0MM\0\x2a\xff\xff\xff\xff", quality=95)
     check(load_photo(path), levels(picture()), atol=0.06)

@@ -17,7 +17,7 @@ from matplotlib import pyplot
 from PIL import Image, ImageSequence
 
 from kisslab import video
-from kisslab.video import Clip, add_mark, load_clip, make_clip, read_record, save
+from kisslab.video import Clip, add_mark, check_target, load_clip, make_clip, read_record, save
 
 SUFFIXES = ("mp4", "gif", "webp")
 
@@ -261,9 +261,17 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=words):
             save(clip, tmp_path / path, **options)
-    with pytest.raises(ValueError, match="at most 50 frames/s, not 60"):
-        save(moving(3, fps=60.0), tmp_path / "kiss.gif")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_gif_that_is_too_fast_is_refused_before_any_work(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(video, "atomic", None)  # whoever opens a file fails otherwise
+    with pytest.raises(ValueError, match=r"kiss\.gif: a GIF shows at most 50 frames/s, not 60; "):
+        save(moving(3, fps=60.0), tmp_path / "kiss.gif")
+    with pytest.raises(ValueError, match="not 60"):
+        check_target(tmp_path / "kiss.gif", fps=60.0)
+    assert check_target(tmp_path / "kiss.webp", fps=60.0) == tmp_path / "kiss.webp"
+    assert check_target(tmp_path / "kiss.gif", fps=50.0) == tmp_path / "kiss.gif"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="because only root can become nobody")
