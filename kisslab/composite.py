@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from kisslab import anatomy as at
 from kisslab import show
@@ -21,9 +21,10 @@ FACE_SHARE = 0.54  # height of a face, forehead to chin, over the picture's heig
 EYE_LINE = 0.46  # of the picture's height
 SPACING = 1.62  # between the faces' middles, face widths: room to approach, near enough to reach
 MOST_GAIN = 1.18  # light is matched, skin is not: what a gain beyond this mends, it would falsify
-LOOKING_AWAY = (
-    8.0  # degrees between two gazes: a head turned away shows too little of its near cheek
-)
+# Degrees, the right one's yaw less the left one's: heads turned away show too little of the cheeks
+# that will be near.
+LOOKING_AWAY = 8.0
+SHORTEST = 64  # pixels; less is no picture of two people
 MARGIN = 0.25  # of the longer side: how far people are kept beyond the picture's edges
 
 
@@ -57,10 +58,13 @@ def compose(
 ) -> Composite:
     """Put two people from two photos side by side: same face size, one eye line, one light.
 
-    height: of the new picture in pixels, even; by default what the smaller portrait can fill,
-    between 384 and 720. `photo_a` stands on the left, unless the two then look away from each other
-    by more than LOOKING_AWAY: then they change places, and a note says so. FaceError as `find`.
+    height: of the new picture in pixels, even and at least SHORTEST; by default what the smaller
+    portrait can fill, between 384 and 720. `photo_a` stands on the left, unless the two then look
+    away from each other by more than LOOKING_AWAY: then they change places, and a note says so.
+    FaceError as `find` and `cut_out`, ValueError for another height.
     """
+    if height is not None and (height < SHORTEST or height % 2):
+        raise ValueError(f"height={height}: give an even number of pixels, at least {SHORTEST}")
     photos, faces = (photo_a, photo_b), tuple(_one_face(find(p)) for p in (photo_a, photo_b))
     notes = ["faces are taken to be of one size: true heights are not known from two photos"]
     if faces[1].angles[0, 0] - faces[0].angles[0, 0] > LOOKING_AWAY:
@@ -72,9 +76,9 @@ def compose(
     gains = _light_gains(photos)
     scales, shifts = _placement(faces, size)
     chosen = int(np.argmax([c.seen.mean() for c in cutouts]))
-    ground = _ground(cutouts[chosen].background * gains[chosen], size)
+    ground, seen = _ground(cutouts[chosen], gains[chosen], size)
     placed = [
-        _place(c, g, s, d, ground)
+        _place(c, g, s, d, ground, seen)
         for c, g, s, d in zip(cutouts, gains, scales, shifts, strict=True)
     ]
     cutout = _joined(placed)
@@ -144,14 +148,23 @@ def _light_gains(photos: tuple[Photo, ...], strength: float = 0.6) -> Float[np.n
     return np.clip(gains, 1 / MOST_GAIN, MOST_GAIN)
 
 
-def _ground(background: Float[np.ndarray, "h w 3"], size: tuple[int, int]) -> np.ndarray:
-    """One background, cropped to shape and out of focus, as behind two people close to a camera."""
+def _ground(
+    cutout: Cutout, gains: Float[np.ndarray, "3"], size: tuple[int, int]
+) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """One background, cropped to shape and out of focus, and where nothing made up is in it."""
+    layers = np.dstack([cutout.background * gains, cutout.seen]).astype(np.float32)
+    layers = _out_of_focus(layers, size)
+    return layers[..., :3], layers[..., 3] > 0.95
+
+
+def _out_of_focus(
+    layers: Float[np.ndarray, "h w 4"], size: tuple[int, int]
+) -> Float[np.ndarray, "H W 4"]:
+    """Cropped to shape and blurred, as what lies behind two people close to a camera."""
     width, height = size
-    h, w = background.shape[:2]
+    h, w = layers.shape[:2]
     scale = max(width / w, height / h)
-    wide = cv2.resize(
-        background.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC
-    )
+    wide = cv2.resize(layers, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     top, left = (wide.shape[0] - height) // 3, (wide.shape[1] - width) // 2
     crop = wide[top : top + height, left : left + width]
     crop = cv2.resize(crop, size) if crop.shape[:2] != (height, width) else crop
@@ -164,6 +177,7 @@ def _place(
     scale: float,
     shift: Float[np.ndarray, "2"],
     ground: Float[np.ndarray, "h w 3"],
+    seen: Bool[np.ndarray, "h w"],
 ) -> Cutout:
     """One person moved into the new picture, over its background, its margin included."""
     size = ground.shape[1::-1]
@@ -188,8 +202,8 @@ def _place(
         alpha=alpha[None],
         known=known[None],
         trimap=trimap[None],
-        background=ground.astype(np.float32),
-        seen=np.ones(ground.shape[:2], bool),  # it has nothing hidden: it is itself the plate
+        background=ground,
+        seen=seen,
         margin=margin,
     )
 
@@ -218,11 +232,5 @@ def _together(
     faces: tuple[Faces, ...], scales: Float[np.ndarray, "2"], shifts: Float[np.ndarray, "2 2"]
 ) -> Faces:
     """Both faces in the new picture's pixels."""
-    moved = [f.moved(float(s), d) for f, s, d in zip(faces, scales, shifts, strict=True)]
-    arrays = {
-        name: np.concatenate([getattr(f, name) for f in moved])
-        for name, value in moved[0].items()
-        if isinstance(value, np.ndarray)
-    }
-    notes = tuple(dict.fromkeys(note for f in faces for note in f.notes))
-    return replace(moved[0], notes=notes, **arrays)
+    left, right = (f.moved(float(s), d) for f, s, d in zip(faces, scales, shifts, strict=True))
+    return left.joined(right)

@@ -9,7 +9,7 @@ from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
 from kisslab import anatomy as at
 from kisslab import show
-from kisslab.faces import Faces
+from kisslab.faces import FaceError, Faces
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 
@@ -47,6 +47,7 @@ def cut_out(photo: Photo, faces: Faces, margin: float = 0.25) -> Cutout:
     margin: how far people are continued beyond the edges, as a share of the longer side.
     Seeds from the face points, GrabCut (Rother et al. 2004) for the outline, closed-form matting
     (Levin et al. 2008) for hair, multi-level foreground estimation (Germer et al. 2020) for colour.
+    FaceError: the face fills the picture, lies outside it, or is not in the outline that is found.
     """
     height, width = photo.rgb.shape[:2]
     pad = int(margin * max(height, width))
@@ -58,25 +59,30 @@ def cut_out(photo: Photo, faces: Faces, margin: float = 0.25) -> Cutout:
     ]
     covered = np.max([alpha for _, alpha, _ in people], axis=0)
     hidden = np.max([covered, *(frame.around((height, width)) for frame in frames)], axis=0)
+    background, made_up = fill_background(photo.rgb, hidden)
     return Cutout(
         colour=np.stack([colour for colour, _ in extended]),
         alpha=np.stack([alpha for _, alpha in extended]),
         known=np.stack([np.pad(np.ones((height, width), bool), pad)] * len(people)),
         trimap=np.stack([trimap for _, _, trimap in people]),
-        background=fill_background(photo.rgb, hidden),
-        seen=hidden < 0.05,
+        background=background,
+        seen=made_up < 0.05,
         margin=pad,
     )
 
 
 def fill_background(
     rgb: Float[np.ndarray, "h w 3"], covered: Float[np.ndarray, "h w"], size: int = 96
-) -> Float[np.ndarray, "h w 3"]:
-    """Fill what people cover from around them (Telea 2004), at `size` pixels: a soft guess."""
+) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+    """Fill what people cover from around them (Telea 2004), at `size` pixels: a soft guess.
+
+    Also gives each pixel's share of the guess, 0..1: it reaches a little beyond what is covered.
+    """
     scale = size / max(rgb.shape[:2])
     hole = cv2.dilate(covered, np.ones((9, 9))) > 0.02
     if hole.all():
-        return np.broadcast_to(rgb.mean((0, 1)), rgb.shape).astype(np.float32)
+        plain = np.broadcast_to(rgb.mean((0, 1)), rgb.shape).astype(np.float32)
+        return plain, hole.astype(np.float32)
     clean = np.where(hole[..., None], 0, rgb)
     # Average only the visible background: what is under the people must not bleed into it.
     shape = (max(2, int(rgb.shape[1] * scale)), max(2, int(rgb.shape[0] * scale)))
@@ -91,9 +97,9 @@ def fill_background(
     smooth = cv2.GaussianBlur(small, (0, 0), 3)
     small = np.where(missing[..., None] > 0, smooth, small).astype(np.float32) / 255
     fill = cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    soft = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 4)[..., None]
-    soft = np.maximum(soft, hole[..., None])
-    return np.clip(fill * soft + rgb * (1 - soft), 0, 1).astype(np.float32)
+    soft = np.maximum(cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 4), hole)
+    filled = rgb + (fill - rgb) * soft[..., None]
+    return np.clip(filled, 0, 1).astype(np.float32), soft
 
 
 class _HeadFrame:
@@ -170,6 +176,7 @@ def _grab_cut(
     small: Float[np.ndarray, "h w 3"], seeds: UInt8[np.ndarray, "h w"], nose: Float[np.ndarray, "2"]
 ) -> Mask:
     """The outline: one piece that holds the nose, without small holes."""
+    _check_seeds(seeds)
     picture = cv2.cvtColor((small * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
     cv2.setRNGSeed(0)  # GrabCut's clusters start at random; the same photo must give the same cut
     models = np.zeros((1, 65)), np.zeros((1, 65))
@@ -179,7 +186,27 @@ def _grab_cut(
         mask = cv2.morphologyEx(mask, how, _disc(size))
     _, labels = cv2.connectedComponents(mask)
     x, y = np.clip(nose.astype(int), 0, np.array(mask.shape[::-1]) - 1)
+    if labels[y, x] == 0:
+        raise FaceError(
+            f"the nose at {x}, {y} of {mask.shape[1]} x {mask.shape[0]} px is not in the outline "
+            "that was found; take a photo where the face stands out from what is behind it"
+        )
     return _fill_holes(labels == labels[y, x])
+
+
+def _check_seeds(seeds: UInt8[np.ndarray, "h w"], fewest: int = 5) -> None:
+    """GrabCut models person and background by five colour clusters each; it crashes without."""
+    height, width = seeds.shape
+    person = int(np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)).sum())
+    if person < fewest:
+        raise FaceError(
+            f"{person} of {width} x {height} px can be of the face; take a picture that shows it"
+        )
+    if seeds.size - person < fewest:
+        raise FaceError(
+            f"the face fills the picture: {seeds.size - person} of {width} x {height} px can be "
+            "background; take one with room around the head"
+        )
 
 
 def _fill_holes(mask: Mask, largest: float = 0.01) -> Mask:
@@ -214,7 +241,7 @@ def _extend(
     alpha[pad + height :] = alpha[pad + height - 1]
     chin = frame.points[at.CHIN, 1] + pad
     for edge, step in ((pad, -1), (pad + width - 1, 1)):
-        _slope_shoulder(alpha, edge, step, pad, chin - 0.3 * frame.height, frame.width)
+        _slope_shoulder(alpha, edge, step, pad, chin, frame.width)
     _round_crown(colour, alpha, pad, frame.width)
     return colour, cv2.GaussianBlur(alpha, (0, 0), 0.7)
 
@@ -230,12 +257,11 @@ def _soften_below(colour: Float[np.ndarray, "H W 3"], pad: int) -> None:
 
 
 def _slope_shoulder(
-    alpha: Float[np.ndarray, "H W"], edge: int, step: int, reach: int, top: float, width: float
+    alpha: Float[np.ndarray, "H W"], edge: int, step: int, reach: int, chin: float, width: float
 ) -> None:
     """From where the shoulder meets the edge, outward and ever more steeply down (in place)."""
     rows = np.flatnonzero(alpha[:, edge] > 0.5)
-    rows = rows[rows > top]
-    if not len(rows):
+    if not len(rows) or rows[0] <= chin:  # a cheek or hair that the edge cuts is no shoulder
         return
     out = np.arange(1, reach)
     fall = rows[0] + 0.35 * out + 0.3 * width * (out / (0.45 * width)) ** 2

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
 from kisslab import anatomy as at
+from kisslab.faces import FaceError
 
 ROWS = 128
 INSET = 0.012  # the closed body ends this far inside the outline, whose pixels are half background
@@ -46,7 +47,13 @@ class Outline:
     @staticmethod
     def _piece(mask: Bool[np.ndarray, "H W"], inside: Float[np.ndarray, "3"]) -> np.ndarray:
         _, labels = cv2.connectedComponents(mask.astype(np.uint8))
-        return labels == labels[int(inside[1]), int(inside[0])]
+        x, y = np.clip(inside[:2].astype(int), 0, np.array(mask.shape[::-1]) - 1)
+        if labels[y, x] == 0:
+            raise FaceError(
+                f"the nose at {x}, {y} of {mask.shape[1]} x {mask.shape[0]} px is not in the matte "
+                "of its person; give the cutout of this very photo and these faces"
+            )
+        return labels == labels[y, x]
 
     def across(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """-1 at the left outline, 1 at the right one."""

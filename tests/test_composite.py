@@ -219,7 +219,29 @@ def test_the_cutout_is_the_picture_s_own(couple: Composite) -> None:
         np.testing.assert_array_equal(cutout.trimap[i, y, x], 1)  # it moved as the person did
         x, y = couple.faces.points[1 - i, [at.NOSE_TIP, at.FOREHEAD], :2].astype(int).T
         assert cutout.alpha[i, y + m, x + m].max() < 0.1
-    assert cutout.seen.all()
+
+
+def test_what_the_chosen_photo_does_not_show_of_its_background_is_not_seen_here() -> None:
+    couple = drawn()
+    height, width = couple.photo.rgb.shape[:2]
+    there = couple.source_cutouts[couple.background_from].seen
+    assert 0.02 < couple.cutout.seen.mean() < there.mean() + 0.05
+    scale = max(width / there.shape[1], height / there.shape[0])  # covers, a third from the top
+    top, left = (scale * there.shape[0] - height) / 3, (scale * there.shape[1] - width) / 2
+    y, x = np.nonzero(couple.cutout.seen)
+    back = np.round(np.stack([(y + top + 0.5) / scale, (x + left + 0.5) / scale]) - 0.5).astype(int)
+    assert there[tuple(back)].mean() > 0.99
+
+
+@pytest.mark.parametrize("height", [201, 62, 0, -200])
+def test_an_odd_or_tiny_height_is_refused(height: int) -> None:
+    with pytest.raises(ValueError, match=f"height={height}: give an even number of pixels, at le"):
+        composed(SMALL.photo, LARGE.photo, SMALL.faces, LARGE.faces, height=height)
+
+
+def test_both_detectors_are_named() -> None:
+    other = replace(LARGE.faces, detector="packaged", models=("a",))
+    assert composed(SMALL.photo, LARGE.photo, SMALL.faces, other).faces.models == ("a",)
 
 
 def test_the_background_is_one_photo_s_without_its_people(couple: Composite) -> None:
