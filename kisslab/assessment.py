@@ -108,7 +108,7 @@ YAW = Limit(
     "the head is turned far: one side of the face is not seen and will be made up",
 )  # fmt: skip
 AWAY = Limit(
-    "away", "degrees", 20.0, AT_MOST,  # compose lets two portraits change places beyond this
+    "away", "degrees", 20.0, AT_MOST,  # compose swaps portraits sooner: LOOKING_AWAY
     "the head can turn to the partner",
     "the head is turned away from the partner: much of what must be seen will be made up",
 )  # fmt: skip
