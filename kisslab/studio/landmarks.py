@@ -103,10 +103,10 @@ def visible(
 def _on_skin(figure: Figure, points: np.ndarray) -> np.ndarray:
     """Move points along the skin's distance gradient until they lie on the skin."""
     p = torch.tensor(points.T, dtype=torch.float32)
+    corners = torch.cat([torch.zeros(3, 1), 0.02 * torch.eye(3)], dim=1)
     for _ in range(12):
-        here = figure.parts(p)[0]
-        slope = torch.stack(
-            [(figure.parts(p + 0.02 * a[:, None])[0] - here) / 0.02 for a in torch.eye(3)]
-        )
+        around = (p[:, None] + corners[:, :, None]).reshape(3, -1)
+        here, *ahead = figure.parts(around)[0].reshape(4, -1)
+        slope = (torch.stack(ahead) - here) / 0.02
         p = p - 0.8 * here * slope / (slope * slope).sum(dim=0).clamp(min=0.25)
     return p.T.cpu().numpy().astype(float)
