@@ -27,13 +27,14 @@ from kisslab.studio import (
     true_faces,
     write_dataset,
 )
+from kisslab.studio.built import build
 from kisslab.studio.dataset import Shard, write_shard
 from kisslab.studio.figure import Figure
 from kisslab.studio.landmarks import NAMES
 from kisslab.studio.person import HAIR_STYLES
-from kisslab.studio.render import build, solid
 from kisslab.studio.shapes import bake, ellipsoid, sphere
 from kisslab.studio.template import face_template, subdivision
+from kisslab.studio.trace import solid
 
 
 @pytest.fixture(scope="module")

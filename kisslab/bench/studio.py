@@ -39,8 +39,8 @@ from kisslab.studio import (
     sample_person,
     true_faces,
 )
+from kisslab.studio.built import build
 from kisslab.studio.dataset import Shard, write_dataset
-from kisslab.studio.render import build
 
 HELD_OUT = 900_000  # seeds from here on train nothing
 AGREED = np.array(

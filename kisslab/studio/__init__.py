@@ -2,8 +2,8 @@
 
 from kisslab.studio.clips import Take, motion_camera, render_clip, true_faces
 from kisslab.studio.dataset import Shard, write_dataset
-from kisslab.studio.figure import Pose
 from kisslab.studio.person import Person, sample_couple, sample_person
+from kisslab.studio.pose import Pose
 from kisslab.studio.render import PART_NAMES, Render, render
 from kisslab.studio.scene import Camera, Light, Scene, couple_portrait, photographed, portrait
 

@@ -11,8 +11,9 @@ from kisslab import anatomy
 from kisslab.faces import Faces
 from kisslab.motion import Motion
 from kisslab.records import Result, record
+from kisslab.studio.built import build
 from kisslab.studio.figure import Figure
-from kisslab.studio.render import Render, build, render
+from kisslab.studio.render import Render, render
 from kisslab.studio.scene import Camera, Scene
 
 

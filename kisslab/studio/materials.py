@@ -96,11 +96,11 @@ def _bumped(figure: Figure, skin: SkinMap, q: Points, normal: Points) -> Points:
 
 def _lid_colour(figure: Figure, h: Points, albedo: Points) -> Points:
     """Lashes, lash line, rims of the lids."""
-    near = figure.near_eyes(h).nonzero()[:, 0]
+    near = figure.eyes.near(h).nonzero()[:, 0]
     if not len(near):
         return albedo
     person = figure.person
-    along, height, upper, lower = figure.lids(h[:, near])
+    along, height, upper, lower = figure.eyes.lids(h[:, near])
     within = smooth_step(along.abs(), 1.10, 0.96)
     liner = 0.5 * person.makeup + 0.15 * person.femininity
     lash = bump(height - upper - 0.002, 0.013 + 0.006 * liner) * within
@@ -126,7 +126,7 @@ def _eye(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface) 
     side = torch.sign(h[0])
     centre = torch.tensor(eye.centre, dtype=torch.float32)
     local = torch.stack([h[0] - side * centre[0], h[1] - centre[1], h[2] - centre[2]])
-    gaze = figure.gaze_in_head(side)
+    gaze = figure.eyes.gaze_in_head(side)
     cosine = ((local * gaze).sum(dim=0) / eye.radius).clamp(-1, 1)
     angle = torch.acos(cosine) * eye.radius
     flat = local - cosine * eye.radius * gaze
@@ -139,7 +139,7 @@ def _eye(figure: Figure, skin: SkinMap, p: Points, index: Tensor, out: Surface) 
     inner = 1 + 0.5 * bump(angle - 1.25 * pupil, 0.014)
     coloured = iris * fibre * glow * ring * inner
     white = torch.tensor([0.80, 0.77, 0.75])[:, None] * torch.ones_like(angle)
-    along, height, upper, _ = figure.lids(h)
+    along, height, upper, _ = figure.eyes.lids(h)
     pink = smooth_step(along.abs(), 0.55, 1.0)
     white = white * (1 - pink * torch.tensor([0.12, 0.38, 0.38])[:, None])
     albedo = white + (coloured - white) * smooth_step(

@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 
 from kisslab.motion import Motion
 from kisslab.records import Result, record
-from kisslab.studio.figure import Pose
 from kisslab.studio.person import Colour, Person
+from kisslab.studio.pose import Pose
 
 
 @record
