@@ -1,9 +1,11 @@
 """Stage 1b: a photo and its faces in, what to expect of the result out.
 
-(assess, assess_pair, Assessment, Check, Limit)
+(assess, assess_portraits, assess_pair, Assessment, Check, Limit)
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -235,6 +237,17 @@ def assess_pair(photo_a: Photo, faces_a: Faces, photo_b: Photo, faces_b: Faces) 
         AWAY.check(away),
     ]
     return _assessment(checks)
+
+
+def assess_portraits(photos: tuple[Photo, Photo], faces: tuple[Faces, Faces]) -> Assessment:
+    """Two portraits as they were given, before any mending: each alone, and both together."""
+    alone = [
+        replace(check, person=person)
+        for person in (0, 1)
+        for check in _one(photos[person], faces[person], 0)
+    ]
+    pair = assess_pair(photos[0], faces[0], photos[1], faces[1])
+    return _assessment([*alone, *pair.checks])
 
 
 def _assessment(checks: list[Check]) -> Assessment:

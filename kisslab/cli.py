@@ -6,10 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from kisslab.pipeline import Run
 
 app = typer.Typer(
     help="How AI kiss-video generators work: photos in, a short clip out, every stage open.",
@@ -20,8 +24,8 @@ app = typer.Typer(
 Photos = Annotated[list[Path], typer.Argument(help="One photo of a couple, or two portraits.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="An .mp4, .gif or .webp.")]
 Style = Annotated[str, typer.Option(help="peck, tender, french, forehead or cheek.")]
-Seconds = Annotated[float, typer.Option(help="Length of the clip.")]
-Seed = Annotated[int, typer.Option(help="Chooses blinks, breath and gaze.")]
+Seconds = Annotated[float, typer.Option(min=0.5, max=60, help="Length of the clip.")]
+Seed = Annotated[int, typer.Option(min=0, help="Chooses blinks, breath and gaze.")]
 Agreed = Annotated[
     bool, typer.Option("--consent", help="Everyone pictured is an adult and has agreed.")
 ]
@@ -76,6 +80,8 @@ def lab(
     with _plain_errors():
         for path in _copies(zoo.data_path("", "notebooks"), folder):
             typer.echo(f"new: {path}")
+        if find_spec("jupyterlab") is None:
+            raise ModuleNotFoundError("JupyterLab is not here: pip install 'kisslab[lab]'")
         raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)]))
 
 
@@ -111,21 +117,32 @@ def _make(
         stages = pipeline.stages(*photos, consent=STATEMENT if consent else "")
         run = Run(**dict(_shown(stages)))
         run.save(output)
-    for note in (*run.faces.notes, *(run.composite.notes if run.composite else ())):
+    for note in _notes(run):
         typer.echo(f"note: {note}")
-    for check in run.assessment.checks:
-        if not check.good:
-            typer.echo(f"note: {check.sentence}")
     typer.echo(f"{output}: {len(run.clip.frames)} frames, {run.motion.style}, marked AI-generated")
 
 
+def _notes(run: Run) -> Iterator[str]:
+    """What was converted, assumed or found wanting."""
+    for photo in run.photos:
+        yield from (f"{Path(photo.path).name}: {sentence}" for sentence in photo.converted)
+    yield from run.faces.notes
+    yield from run.composite.notes if run.composite else ()
+    yield from (check.sentence for check in run.assessment.checks if not check.good)
+
+
 def _shown(stages: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
-    """The same stages, with a bar on standard error that names the last one."""
+    """The same stages, with a bar on standard error that names the one at work."""
+    from dataclasses import fields
+
     from tqdm import tqdm
 
-    with tqdm(stages, total=11, unit="stage", leave=False) as bar:
-        for name, result in bar:
-            bar.set_description(name)
+    from kisslab.pipeline import Run
+
+    names = [field.name for field in fields(Run)]
+    with tqdm(stages, total=len(names), unit="stage", leave=False, desc=names[0]) as bar:
+        for done, (name, result) in enumerate(bar, 1):
+            bar.set_description(names[min(done, len(names) - 1)])
             yield name, result
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.interpolate import LinearNDInterpolator
@@ -42,36 +44,43 @@ def placed_points(motion: Motion, faces: Faces, frame: int) -> Float[np.ndarray,
 
 def clear_poses(
     faces: Faces,
+    anchors: tuple[str, str],
     yaw: Float[np.ndarray, "2"],
+    pitch: Float[np.ndarray, "2"],
     farthest: Float[np.ndarray, "2"],
-    pucker: float,
+    pucker: Float[np.ndarray, "2"],
 ) -> Float[np.ndarray, "2 3"]:
     """Yaw, pitch, roll (degrees) of both at contact: the least effort that lets noses pass.
 
-    yaw: toward each other, positive; farthest: how far each may turn; pucker: of both, 0..1. Both
-    tilt to their own right (opposite senses for two who face each other) and lift the chin; if no
-    such pose clears the noses, they also turn farther toward each other.
+    yaw: toward each other, positive; farthest: how far each may turn; pucker: 0..1. Whoever kisses
+    with the lips tilts to their own right (opposite senses for two who face each other) and lifts
+    the chin; if no such pose clears the noses, they also turn farther toward each other.
     """
-    shapes = [FaceShape(faces, p, "lips", float(faces.iod.mean())) for p in (0, 1)]
-    return _easiest(_poses(yaw, farthest), shapes, pucker)
+    shapes = [FaceShape(faces, p, anchors[p], float(faces.iod.mean())) for p in (0, 1)]
+    movers = np.array([anchor == "lips" for anchor in anchors], dtype=float)
+    return _easiest(_poses(yaw, pitch, farthest, movers), shapes, pucker)
 
 
 def _poses(
-    yaw: Float[np.ndarray, "2"], farthest: Float[np.ndarray, "2"]
+    yaw: Float[np.ndarray, "2"],
+    pitch: Float[np.ndarray, "2"],
+    farthest: Float[np.ndarray, "2"],
+    movers: Float[np.ndarray, "2"],
 ) -> list[tuple[float, Float[np.ndarray, "2 3"]]]:
     """(effort, angles) of every pose on a grid, in degrees moved, the easiest first."""
     poses = []
-    for more in (0, 3, 6):
-        turn = np.array([1, -1]) * np.minimum(yaw + more, np.maximum(farthest, yaw))
-        for tilt in range(9, 37, 3):
-            for chin in range(0, 19, 3):
-                angles = np.column_stack([turn, [-chin, -chin], [tilt, tilt]]).astype(float)
-                poses.append((float(tilt + 2 * chin + 2 * more), angles))
+    least = 9 if movers.all() else 0  # two who kiss on the lips never hold their heads straight
+    for more, tilt, chin in product((0, 3, 6), range(least, 37, 3), range(0, 28, 3)):
+        turn = np.array([1, -1]) * np.minimum(yaw + more * movers, np.maximum(farthest, yaw))
+        angles = np.column_stack([turn, pitch - chin * movers, tilt * movers])
+        poses.append((float(tilt + 2 * chin + 2 * more), angles))
     return sorted(poses, key=lambda pose: pose[0])
 
 
 def _easiest(
-    poses: list[tuple[float, Float[np.ndarray, "2 3"]]], shapes: list[FaceShape], pucker: float
+    poses: list[tuple[float, Float[np.ndarray, "2 3"]]],
+    shapes: list[FaceShape],
+    pucker: Float[np.ndarray, "2"],
 ) -> Float[np.ndarray, "2 3"]:
     """The least cost: effort, and dearly the depth of crossings; the first that clears it wins."""
     places = np.array([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]])
@@ -79,7 +88,7 @@ def _easiest(
     for effort, angles in poses:
         if effort >= least:
             break
-        depth = _nose_depths(shapes, places, angles, np.full(2, pucker)).max()
+        depth = _nose_depths(shapes, places, angles, pucker).max()
         cost = effort + 1e4 * max(depth - 0.8 * SOFT, 0.0)
         if cost < least:
             least, best = cost, angles
@@ -104,23 +113,27 @@ class FaceShape:
         points = faces.points[person]
         own = pixel_turn(faces.angles[person])
         self.points = (points - anchor_point(points, anchor, person)) / unit @ own
-        self.lips = anchor == "lips"
-        self.low = self.points[:, :2].min(0)
-        x, y = np.arange(0, 3, 0.04) + self.low[0], np.arange(0, 3, 0.04) + self.low[1]
+        lips = anchor == "lips"
+        self.reach = PROTRUSION * float(faces.iod[person]) / unit if lips else 0.0
         mesh = self.points[:468]
+        self.low = mesh[:, :2].min(0)
+        x, y = (
+            np.arange(low, high, 0.04)
+            for low, high in zip(self.low, mesh[:, :2].max(0), strict=True)
+        )
         self.depth = LinearNDInterpolator(mesh[:, :2], mesh[:, 2])(*np.meshgrid(x, y))
 
     def at(
         self, place: np.ndarray, angles: np.ndarray, pucker: float
     ) -> Float[np.ndarray, "478 3"]:
         """Puckered lips come forward of the anchor's rest, so the face stays that much behind."""
-        back = np.array([0.0, 0.0, PROTRUSION * pucker * self.lips])
+        back = np.array([0.0, 0.0, self.reach * pucker])
         return (self.points + back) @ pixel_turn(angles).T + place
 
     def behind(
         self, points: np.ndarray, place: np.ndarray, angles: np.ndarray, pucker: float
     ) -> np.ndarray:
         """How far points lie behind this face's surface along its gaze; nan beside the face."""
-        local = (points - place) @ pixel_turn(angles) - [0, 0, PROTRUSION * pucker * self.lips]
+        local = (points - place) @ pixel_turn(angles) - [0, 0, self.reach * pucker]
         where = ((local[:, :2] - self.low) / 0.04)[:, ::-1].T
         return local[:, 2] - map_coordinates(self.depth, where, order=1, cval=np.nan)

@@ -14,7 +14,7 @@ from kisslab.keyframes import QUANTITIES, Keyframes, Track
 from kisslab.motion import REST, Motion, motion_from_keyframes
 from kisslab.pose import anchor_points
 
-HIDING = 1.6  # gap, inter-ocular distances, below which one face may hide the other
+HIDING = 2.0  # gap, inter-ocular distances, below which one face may hide the other
 
 
 def motion_from_clip(
@@ -26,8 +26,10 @@ def motion_from_clip(
     """Recover a plan from a clip of two faces ("motion sequences" as a driving signal).
 
     Frames in which fewer than two faces are found are interpolated; two who were coming together
-    when they were lost are taken to touch, for at contact one face hides the other. FaceError when
-    fewer than a third of the frames show both.
+    when they were lost are taken to go on at their pace, for near contact one face hides the other.
+    The two are told apart by their side in the picture and must not change places. To let others
+    act the plan, pass its keyframes and their faces to motion_from_keyframes. FaceError when fewer
+    than a third of the frames show both.
     """
     tracked = list(track_faces(frames, model))
     seen = [t for t, faces in enumerate(tracked) if faces is not None]
@@ -42,7 +44,15 @@ def motion_from_clip(
     columns[0] = _closed(columns[0], seen)
     smooth = [_smooth(column) for column in columns]
     smooth[0] = np.maximum(smooth[0], REST)
+    for i, (_, quantity) in enumerate(_columns()):
+        if quantity in ("eyelids", "pucker", "parting"):
+            smooth[i] = np.clip(smooth[i], 0, 1)  # smoothing overshoots at fast lids
     return motion_from_keyframes(_as_keyframes(smooth, fps, style), tracked[seen[0]])
+
+
+def _columns() -> list[tuple[int, str]]:
+    """(person, quantity) of every column that is measured, the gap first."""
+    return [(-1, "gap"), *((p, q) for p in (0, 1) for q in QUANTITIES)]
 
 
 def _measured(faces: Faces, first: Faces) -> Float[np.ndarray, " Q"]:
@@ -79,10 +89,9 @@ def _smooth(column: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
 
 def _as_keyframes(columns: list[np.ndarray], fps: float, style: str) -> Keyframes:
     """A key on every frame, so that nothing of the driving motion is lost."""
-    names = [(-1, "gap"), *((p, q) for p in (0, 1) for q in QUANTITIES)]
     times = tuple((np.arange(len(columns[0])) / fps).tolist())
     tracks = [
         Track(person, name, times, tuple(column.tolist()))
-        for (person, name), column in zip(names, columns, strict=True)
+        for (person, name), column in zip(_columns(), columns, strict=True)
     ]
     return Keyframes(style, len(times) / fps, float(fps), ("lips", "lips"), tuple(tracks))

@@ -16,7 +16,7 @@ from kisslab import anatomy as at
 from kisslab import show
 from kisslab.contact import PROTRUSION
 from kisslab.cutout import Cutout, cut_out
-from kisslab.expression import expression_offsets, paint
+from kisslab.expression import Box, expression_offsets, paint
 from kisslab.faces import Faces
 from kisslab.head import Head, build_head
 from kisslab.motion import Motion
@@ -40,7 +40,9 @@ class GuideFrame(Result):
     disocclusion: Bool[np.ndarray, "H W"]  # shows what the photo did not
     layer: UInt8[np.ndarray, "H W"]  # 0 background, 1 person on the left, 2 person on the right
     depth: Float[np.ndarray, "H W"]  # pixels, away from the camera; inf for the background
-    flow: Float[np.ndarray, "H W 2"]  # pixels to where this point is in the next frame
+    # Pixels to where this point of the head is in the next frame; what lids, lips and gaze do
+    # within the face is not in it.
+    flow: Float[np.ndarray, "H W 2"]
 
 
 @record
@@ -120,6 +122,7 @@ class _Actor:
         self.iod = float(faces.iod[person])
         self.parting = float(faces.mouth_openness[person])
         self.texture = self.head.texture.copy()  # repainted where the expression changes
+        self.painted: list[Box] = []  # where it is not the photo's own just now
         lips = self.head.vertices - self.head.points[at.STOMION].mean(0)
         self.near_lips = np.exp(-np.sum((lips / (0.3 * self.iod)) ** 2, axis=1))
         # Where the face looks in the photo: the way that lips are pushed.
@@ -172,6 +175,9 @@ class _Actor:
             None if abs(parting - self.parting) < 1e-4 else float(parting),
             motion.gaze[frame, p],
         )
+        for left, top, right, bottom in self.painted:
+            self.texture[top:bottom, left:right] = self.head.texture[top:bottom, left:right]
+        self.painted = [box for box, _ in regions]
         paint(self.texture, self.head.texture, regions)
         for (left, top, right, bottom), offsets in regions:
             moved = np.linalg.norm(offsets[..., :2], axis=-1) / (0.12 * self.iod)

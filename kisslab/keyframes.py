@@ -17,9 +17,19 @@ from jaxtyping import Float
 from kisslab import zoo
 from kisslab.records import Result, atomic, record
 
-QUANTITIES = (
-    "yaw", "pitch", "roll", "eyelids", "pucker", "parting", "gaze_x", "gaze_y", "breath"
-)  # fmt: skip
+RANGES = {  # of the values that a plan may hold: degrees, shares, inter-ocular distances
+    "gap": (0.0, 50.0),
+    "yaw": (-95.0, 95.0),
+    "pitch": (-70.0, 70.0),
+    "roll": (-95.0, 95.0),
+    "eyelids": (0.0, 1.0),
+    "pucker": (0.0, 1.0),
+    "parting": (0.0, 1.0),
+    "gaze_x": (-60.0, 60.0),
+    "gaze_y": (-60.0, 60.0),
+    "breath": (0.0, 0.3),
+}
+QUANTITIES = tuple(name for name in RANGES if name != "gap")
 
 
 @record
@@ -33,26 +43,30 @@ class Keyframes(Result):
     tracks: tuple[Track, ...]
 
     def with_key(self, person: int, quantity: str, time: float, value: float) -> Keyframes:
-        """The same plan with one key set; a key within half a frame of `time` is replaced."""
-        if not any(t.person == person and t.quantity == quantity for t in self.tracks):
-            raise ValueError(f"no track {quantity!r} of person {person}; tracks: {self.names()}")
-        return replace(
-            self,
-            tracks=tuple(
-                _set_key(t, time, value, 0.5 / self.fps)
-                if (t.person, t.quantity) == (person, quantity)
-                else t
-                for t in self.tracks
-            ),
-        )
+        """The same plan with one key set; a key within half a frame of `time` is replaced.
+
+        ValueError for a track that is not there, or a time or value out of range (RANGES).
+        """
+        old = self.track(person, quantity)
+        low, high = RANGES[quantity]
+        if not (low <= value <= high and 0 <= time <= self.seconds):
+            raise ValueError(
+                f"{quantity}={value} at {time} s: give a value from {low:g} to {high:g} and a time "
+                f"from 0 to {self.seconds:g} s"
+            )
+        new = _set_key(old, time, value, 0.5 / self.fps)
+        return replace(self, tracks=tuple(new if t is old else t for t in self.tracks))
 
     def names(self) -> list[str]:
         """'person quantity' of every track."""
         return [f"{t.person} {t.quantity}" for t in self.tracks]
 
     def track(self, person: int, quantity: str) -> Track:
-        """One track. StopIteration never: every plan has all of them (the schema asks for it)."""
-        return next(t for t in self.tracks if (t.person, t.quantity) == (person, quantity))
+        """One track; ValueError lists the tracks there are."""
+        for track in self.tracks:
+            if (track.person, track.quantity) == (person, quantity):
+                return track
+        raise ValueError(f"no track {quantity!r} of person {person}; tracks: {self.names()}")
 
     def to_json(self, path: str | Path) -> Path:
         """Write the plan as JSON (data/motion.schema.json describes it)."""
@@ -115,10 +129,10 @@ def _read_plan(path: Path) -> dict[str, object]:
     try:
         data = json.loads(path.read_text(), parse_int=float, parse_constant=_refuse)
         jsonschema.validate(data, _schema())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name}: not JSON ({error}); save a plan with to_json") from error
     except jsonschema.ValidationError as error:
-        raise ValueError(f"{path.name}: {error.json_path}: {error.message}") from error
+        raise ValueError(f"{path.name}: {error.json_path}: {error.message[:150]}") from error
     return data
 
 
@@ -137,4 +151,10 @@ def _check_plan(plan: Keyframes, name: str) -> None:
             raise ValueError(
                 f"{name}: track {track.quantity!r} of person {track.person}: times must rise and "
                 "be as many as the values"
+            )
+        low, high = RANGES[track.quantity]
+        if min(track.values) < low or max(track.values) > high:
+            raise ValueError(
+                f"{name}: track {track.quantity!r} of person {track.person}: values must lie "
+                f"between {low:g} and {high:g}"
             )

@@ -28,7 +28,9 @@ class Motion(Result):
     """
 
     position: Float[np.ndarray, "T 2 3"]  # of the anchors, inter-ocular distances
-    angles: Float[np.ndarray, "T 2 3"]  # yaw, pitch, roll of the head, degrees, see head_rotation
+    angles: Float[
+        np.ndarray, "T 2 3"
+    ]  # yaw, pitch, roll of the head, degrees, see pose.head_rotation
     eyelids: Float[np.ndarray, "T 2"]  # 0 as open as in the photo, 1 closed
     pucker: Float[np.ndarray, "T 2"]  # 0 relaxed, 1 lips fully rounded and pushed forward
     parting: Float[np.ndarray, "T 2"]  # gap between upper and lower lip, inter-ocular distances

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kisslab import __version__, video, zoo
-from kisslab.assessment import Assessment, assess
+from kisslab.assessment import Assessment, assess, assess_portraits
 from kisslab.composite import Composite, compose
 from kisslab.consent import check_consent
 from kisslab.cutout import Cutout, cut_out
@@ -70,9 +70,10 @@ class Pipeline(Result):
     """
 
     load: Callable[[str | Path], Photo] = load_photo
-    compose: Callable[[Photo, Photo], Composite] = compose
-    find: Callable[[Photo], Faces] = partial(find_faces, need=2)
+    compose: Callable[..., Composite] = compose
+    find: Callable[[Photo, int], Faces] = find_faces
     assess: Callable[[Photo, Faces], Assessment] = assess
+    assess_portraits: Callable[..., Assessment] = assess_portraits
     cut: Callable[[Photo, Faces], Cutout] = cut_out
     plan: Callable[[Faces], Motion] = plan_kiss
     draw: Callable[[Photo, Faces, Motion, Cutout], Guide] = draw_guide
@@ -84,13 +85,16 @@ class Pipeline(Result):
         photos = tuple(self.load(path) for path in paths)
         yield "consent", check_consent(photos, consent)
         yield "photos", photos
-        couple = self.compose(*photos) if len(photos) == 2 else None
+        couple = self.compose(*photos, find=self.find) if len(photos) == 2 else None
         yield "composite", couple
         photo = couple.photo if couple else photos[0]
         yield "photo", photo
-        faces = couple.faces if couple else self.find(photo)
+        faces = couple.faces if couple else self.find(photo, 2)
         yield "faces", faces
-        yield "assessment", self.assess(photo, faces)
+        if couple:  # what was given is assessed, not what composing made of it
+            yield "assessment", self.assess_portraits(couple.sources, couple.source_faces)
+        else:
+            yield "assessment", self.assess(photo, faces)
         cutout = couple.cutout if couple else self.cut(photo, faces)
         yield "cutout", cutout
         motion = self.plan(faces)

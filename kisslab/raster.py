@@ -6,6 +6,7 @@ and vertex attributes, not a finished picture.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import no_type_check
 
 import numba
@@ -57,7 +58,15 @@ def blend(
     return out
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compiled outside the GIL, and kept on disk where there is a place to keep it."""
+    try:
+        return numba.njit(function, cache=True, fastmath=True, nogil=True)
+    except RuntimeError:  # a read-only installation under a read-only home
+        return numba.njit(function, fastmath=True, nogil=True)
+
+
+@_compiled
 @no_type_check  # numba could not cache what the import hook of the tests wraps
 def _blend(ground, colour, colour2, alpha, alpha2, shade, shade2, first, out):
     height, width, _ = out.shape
@@ -73,7 +82,7 @@ def _blend(ground, colour, colour2, alpha, alpha2, shade, shade2, first, out):
                 out[y, x, k] = min(max(mixed, 0.0), 1.0)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@_compiled
 @no_type_check  # numba could not cache what the import hook of the tests wraps
 def _fill(vertices, values, triangles, alpha, seen, depth, cover, least, is_solid):
     height, width, channels = seen.shape

@@ -35,7 +35,12 @@ def stern(motion: Motion) -> Motion:
     none = np.zeros_like(motion.eyelids)
     parting = np.broadcast_to(COUPLE.faces.mouth_openness, none.shape)
     return replace(
-        motion, eyelids=none, pucker=none, parting=parting, gaze=np.zeros_like(motion.gaze)
+        motion,
+        eyelids=none,
+        pucker=none,
+        parting=parting,
+        gaze=np.zeros_like(motion.gaze),
+        breath=none,
     )
 
 
@@ -78,7 +83,7 @@ def test_the_first_frame_is_the_photo() -> None:
 
 def test_the_first_frame_of_portraits_is_their_composite() -> None:
     couple = portrait_couple()
-    motion = plan_kiss(couple.faces, seconds=0.5, fps=4.0)
+    motion = plan_kiss(couple.faces, seconds=0.5, fps=8.0)
     first = next(guide_frames(couple.photo, couple.faces, motion, couple.cutout))
     assert psnr(first.rgb, couple.photo.rgb) > 28
     person = first.confidence > 0.9
@@ -251,7 +256,8 @@ def test_frames_one_by_one_are_the_guide() -> None:
     frames = list(guide_frames(COUPLE.photo, COUPLE.faces, plan(), CUTOUT))
     for one, all_of_them in zip(names, fields, strict=True):
         together = np.stack([getattr(frame, one) for frame in frames])
-        np.testing.assert_array_equal(together, getattr(guide(), all_of_them), err_msg=one)
+        kept = getattr(guide(), all_of_them)  # some maps are kept in half precision
+        np.testing.assert_array_equal(together.astype(kept.dtype), kept, err_msg=one)
 
 
 def test_without_a_cutout_one_is_made() -> None:

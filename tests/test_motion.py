@@ -26,7 +26,8 @@ from kisslab.plan import FARTHEST_TURN, STYLES, find_style, plan_kiss
 from kisslab.pose import ANCHORS, anchor_point, anchor_points, head_rotation
 
 NAMES = [style.name for style in STYLES]
-KISSES = [style.name for style in STYLES if style.noses]
+NAMES = [style.name for style in STYLES]
+KISSES = [style.name for style in STYLES if style.anchors == ("lips", "lips")]
 RATIOS = np.geomspace(0.5, 2.0, 20)  # of the left face's size to the right one's
 PAIRS = [("a_01", "a_05"), ("b_21", "a_03"), ("a_06", "b_33")]
 
@@ -197,16 +198,17 @@ def test_placed_points_are_rigid_and_turned_by_the_plan(packaged: Faces) -> None
         np.testing.assert_allclose(turn.as_matrix(), expected, atol=1e-6)  # fmt: skip
 
 
-@pytest.mark.parametrize("style", KISSES)
+@pytest.mark.parametrize("style", NAMES)
 def test_no_nose_enters_the_partner_before_contact(style: str, packaged: Faces) -> None:
     motion = plan_kiss(packaged, style)
     contact = motion.phases.index("contact")
     assert nose_crossings(motion, packaged)[:contact].sum() == 0
     straight = motion_from_keyframes(level(motion.keyframes), packaged)
-    assert nose_crossings(straight, packaged)[:contact].sum() > 0  # without the tilt they do
+    if style in KISSES:  # without the tilt they do
+        assert nose_crossings(straight, packaged)[:contact].sum() > 0
 
 
-@pytest.mark.parametrize("style", KISSES)
+@pytest.mark.parametrize("style", NAMES)
 @pytest.mark.parametrize("names", PAIRS)
 def test_no_nose_of_real_portraits_enters_the_partner(style: str, names: tuple[str, str]) -> None:
     faces = placed(*(people.portrait(f"portraits/sfhq_{name}.jpg")[1] for name in names))
@@ -370,7 +372,7 @@ BAD_PLANS = {
     "another kind": (edited(lambda d: d.update(kisslab="clip")), r"\$.kisslab: 'keyframes' was"),
     "no seconds": (edited(lambda d: d.pop("seconds")), r"'seconds' is a required property"),
     "too long": (edited(lambda d: d.update(seconds=1e6)), r"\$.seconds: 1000000.0 is greater"),
-    "too slow": (edited(lambda d: d.update(fps=0)), r"\$.fps: 0.0 is less than the minimum of 4"),
+    "too slow": (edited(lambda d: d.update(fps=0)), r"\$.fps: 0.0 is less than the minimum of 1"),
     "words for numbers": (edited(lambda d: d.update(fps="24")), r"\$.fps: '24' is not of type"),
     "unknown field": (edited(lambda d: d.update(mood="shy")), r"'mood' was unexpected"),
     "unknown anchor": (edited(lambda d: d.update(anchors=["lips", "ear"])), r"\$.anchors\[1\]"),
@@ -477,7 +479,7 @@ def test_a_rendered_plan_is_recovered_from_its_clip(couple: Composite) -> None:
     guide = draw_guide(couple.photo, couple.faces, plan, couple.cutout)
     found = motion_from_clip(list(guide.frames), fps=16.0)
     assert len(found.gap) == len(plan.gap) and found.style == "driven"
-    seen = plan.gap > 1.2
+    seen = plan.gap > 1.5  # heads turn first: nearer than this one of them hides the other
     assert np.corrcoef(found.gap[seen], plan.gap[seen])[0, 1] > 0.99
     assert np.abs(found.gap[seen] - plan.gap[seen]).max() < 0.15
     for person in (0, 1):

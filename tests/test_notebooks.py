@@ -1,4 +1,4 @@
-"""The notebooks: in step with their .py pairs, run top to bottom, small enough to read on the web."""
+"""The notebooks: in step with their .py pairs, run top to bottom, small."""
 
 import os
 import subprocess

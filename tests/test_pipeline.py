@@ -50,7 +50,8 @@ def test_the_same_run_twice_gives_the_same_bytes(run: Run) -> None:
 
 def test_a_couple_in_one_photo_needs_no_composing(run: Run, tmp_path: Path) -> None:
     photo = run.photo
-    pipeline = Pipeline(load=lambda path: photo, find=lambda photo: run.faces, plan=QUICK.plan)
+    found = run.faces
+    pipeline = Pipeline(load=lambda path: photo, find=lambda photo, need: found, plan=QUICK.plan)
     one = pipeline("couple.jpg", consent="They are drawn.")
     assert one.composite is None and one.consent == "They are drawn."
     assert len(one.cutout.alpha) == 2 and one.cutout.alpha.max() > 0.9

@@ -1,4 +1,7 @@
-"""The pictures that figures are measured on. (portraits, sample_faces, resized_pair)"""
+"""The pictures that figures are measured on.
+
+(portraits, sample_faces, couple_faces, resized_pair)
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kisslab import anatomy as at
 from kisslab import zoo
 from kisslab.faces import Faces
 
@@ -26,24 +30,21 @@ def portraits(folder: str = "portraits") -> list[Path]:
 def sample_faces() -> Faces:
     """The two packaged portraits' faces, side by side as `compose` would put them."""
     left, right = (Faces.load(p.with_suffix(".faces.npz")) for p in zoo.demo_portraits())
-    return joined(left, right, apart=1.62 * 0.86 * float(np.ptp(left.points[0, :, 1])))
+    apart = 1.62 * 0.86 * float(np.ptp(left.points[0, :, 1]))
+    shift = left.points[0, at.NOSE_TIP, :2] + [apart, 0] - right.points[0, at.NOSE_TIP, :2]
+    return left.joined(right.moved(1.0, shift))
 
 
-def joined(left: Faces, right: Faces, apart: float) -> Faces:
-    """One Faces of two: the right one's nose `apart` pixels from the left one's, at its height."""
-    shift = left.points[0, 1, :2] + [apart, 0] - right.points[0, 1, :2]
-    right = right.moved(1.0, shift)
-    arrays = {
-        name: np.concatenate([value, getattr(right, name)])
-        for name, value in left.items()
-        if isinstance(value, np.ndarray)
-    }
-    return replace(left, **arrays)
+def couple_faces() -> list[Faces]:
+    """The faces of the packaged couples."""
+    return [
+        Faces.load(path) for path in sorted(zoo.data_path("portraits").glob("couple_*.faces.npz"))
+    ]
 
 
 def resized_pair(faces: Faces, ratio: float) -> Faces:
     """The same two, the left face `ratio` times as large about its nose."""
-    nose = faces.points[0, 1, :2]
+    nose = faces.points[0, at.NOSE_TIP, :2]
     left = faces.pick([0]).moved(ratio, nose * (1 - ratio))
     points = np.concatenate([left.points, faces.points[1:]])
     return replace(faces, points=points, boxes=np.concatenate([left.boxes, faces.boxes[1:]]))
