@@ -28,18 +28,19 @@ def nose_crossings(motion: Motion, faces: Faces, soft: float = SOFT) -> Int[np.n
     more than `soft` (inter-ocular distances).
     """
     shapes = [FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
-    counts = np.zeros(len(motion.gap), dtype=int)
-    for t in range(len(motion.gap)):
-        depths = _nose_depths(shapes, motion.position[t], motion.angles[t], motion.pucker[t])
-        counts[t] = np.sum(depths > soft)
-    return counts
+    depths = _nose_depths(shapes, motion.position, motion.angles, motion.pucker)
+    return np.sum(depths > soft, axis=-1)
 
 
 def placed_points(motion: Motion, faces: Faces, frame: int) -> Float[np.ndarray, "2 478 3"]:
     """Both rigid faces where the plan puts them in one frame, inter-ocular distances."""
-    angles, pucker = motion.angles[frame], motion.pucker[frame]
-    places = [FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
-    return np.stack([places[p].at(motion.position[frame, p], angles[p], pucker[p]) for p in (0, 1)])
+    t = slice(frame, frame + 1)
+    shapes = [FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
+    placed = [
+        shapes[p].at(motion.position[t, p], motion.angles[t, p], motion.pucker[t, p])[0]
+        for p in (0, 1)
+    ]
+    return np.stack(placed)
 
 
 def clear_poses(
@@ -82,28 +83,27 @@ def _easiest(
     shapes: list[FaceShape],
     pucker: Float[np.ndarray, "2"],
 ) -> Float[np.ndarray, "2 3"]:
-    """The least cost: effort, and dearly the depth of crossings; the first that clears it wins."""
-    places = np.array([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]])
-    least, best = np.inf, poses[0][1]
-    for effort, angles in poses:
-        if effort >= least:
-            break
-        depth = _nose_depths(shapes, places, angles, pucker).max()
-        cost = effort + 1e4 * max(depth - 0.8 * SOFT, 0.0)
-        if cost < least:
-            least, best = cost, angles
-    return best
+    """The least cost: effort, and dearly the depth of crossings."""
+    efforts, angles = (np.array(column) for column in zip(*poses, strict=True))
+    places = np.broadcast_to([[-TOUCH / 2, 0, 0], [TOUCH / 2, 0, 0]], angles.shape)
+    puckers = np.broadcast_to(pucker, angles.shape[:2])
+    depth = _nose_depths(shapes, places, angles, puckers).max(-1)
+    cost = efforts + 1e4 * np.maximum(depth - 0.8 * SOFT, 0)
+    return angles[cost.argmin()]
 
 
 def _nose_depths(
-    shapes: list[FaceShape], places: np.ndarray, angles: np.ndarray, pucker: np.ndarray
-) -> Float[np.ndarray, " N"]:
+    shapes: list[FaceShape],
+    places: Float[np.ndarray, "N 2 3"],
+    angles: Float[np.ndarray, "N 2 3"],
+    pucker: Float[np.ndarray, "N 2"],
+) -> Float[np.ndarray, "N K"]:
     """How far each nose point lies behind the partner's face; -1 beside it."""
     depths = []
-    for p in (0, 1):
-        nose = shapes[p].at(places[p], angles[p], pucker[p])[at.NOSE]
-        depths.append(shapes[1 - p].behind(nose, places[1 - p], angles[1 - p], pucker[1 - p]))
-    return np.nan_to_num(np.concatenate(depths), nan=-1.0)
+    for p, q in ((0, 1), (1, 0)):
+        nose = shapes[p].at(places[:, p], angles[:, p], pucker[:, p])[:, at.NOSE]
+        depths.append(shapes[q].behind(nose, places[:, q], angles[:, q], pucker[:, q]))
+    return np.nan_to_num(np.concatenate(depths, axis=1), nan=-1.0)
 
 
 class FaceShape:
@@ -116,24 +116,31 @@ class FaceShape:
         lips = anchor == "lips"
         self.reach = PROTRUSION * float(faces.iod[person]) / unit if lips else 0.0
         mesh = self.points[:468]
-        self.low = mesh[:, :2].min(0)
-        x, y = (
-            np.arange(low, high, 0.04)
-            for low, high in zip(self.low, mesh[:, :2].max(0), strict=True)
-        )
+        self.low, high = mesh[:, :2].min(0), mesh[:, :2].max(0)
+        x, y = (np.arange(self.low[i], high[i], 0.04) for i in (0, 1))
         self.depth = LinearNDInterpolator(mesh[:, :2], mesh[:, 2])(*np.meshgrid(x, y))
 
     def at(
-        self, place: np.ndarray, angles: np.ndarray, pucker: float
-    ) -> Float[np.ndarray, "478 3"]:
+        self,
+        place: Float[np.ndarray, "N 3"],
+        angles: Float[np.ndarray, "N 3"],
+        pucker: Float[np.ndarray, " N"],
+    ) -> Float[np.ndarray, "N 478 3"]:
         """Puckered lips come forward of the anchor's rest, so the face stays that much behind."""
-        back = np.array([0.0, 0.0, self.reach * pucker])
-        return (self.points + back) @ pixel_turn(angles).T + place
+        turn = pixel_turn(angles).swapaxes(-1, -2)
+        return (self.points + self._back(pucker)) @ turn + place[:, None]
 
     def behind(
-        self, points: np.ndarray, place: np.ndarray, angles: np.ndarray, pucker: float
-    ) -> np.ndarray:
+        self,
+        points: Float[np.ndarray, "N K 3"],
+        place: Float[np.ndarray, "N 3"],
+        angles: Float[np.ndarray, "N 3"],
+        pucker: Float[np.ndarray, " N"],
+    ) -> Float[np.ndarray, "N K"]:
         """How far points lie behind this face's surface along its gaze; nan beside the face."""
-        local = (points - place) @ pixel_turn(angles) - [0, 0, self.reach * pucker]
-        where = ((local[:, :2] - self.low) / 0.04)[:, ::-1].T
-        return local[:, 2] - map_coordinates(self.depth, where, order=1, cval=np.nan)
+        local = (points - place[:, None]) @ pixel_turn(angles) - self._back(pucker)
+        where = np.moveaxis((local[..., :2] - self.low) / 0.04, -1, 0)[::-1]
+        return local[..., 2] - map_coordinates(self.depth, where, order=1, cval=np.nan)
+
+    def _back(self, pucker: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N 1 3"]:
+        return self.reach * pucker[:, None, None] * np.array([0.0, 0.0, 1.0])

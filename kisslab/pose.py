@@ -27,7 +27,7 @@ def head_rotation(angles: Float[np.ndarray, "*N 3"]) -> Float[np.ndarray, "*N 3 
     return flat.reshape(*np.shape(angles), 3)
 
 
-def pixel_turn(angles: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+def pixel_turn(angles: Float[np.ndarray, "*N 3"]) -> Float[np.ndarray, "*N 3 3"]:
     """The same rotation in the picture's frame: x right, y down, z away from the camera."""
     return Y_DOWN @ head_rotation(angles) @ Y_DOWN
 
