@@ -47,7 +47,7 @@ def test_make_refuses_other_photos_without_consent_and_writes_nothing(tmp_path: 
     [
         (("make", "missing.jpg"), "missing.jpg"),
         (("make", LEFT, RIGHT, "--style", "waltz"), "choose one of peck, tender"),
-        (("make", LEFT, RIGHT, "--seconds", "0.1"), "at least 0.5 s"),
+        (("make", LEFT, RIGHT, "--seconds", "0.1"), "0.5"),
         (("make", LEFT, RIGHT, LEFT), "3 photos given"),
         (("make", LEFT, RIGHT, "-o", "kiss.xyz"), "name it so"),
         (("bench", "weather"), "no area 'weather'"),
