@@ -49,7 +49,7 @@ class Eyes:
         near = (self.near(h) & (skin < 0.15)).nonzero()[:, 0]
         if not len(near):
             return skin, ball
-        eye, local = self.eye, h[:, near]
+        eye, local = self.eye, h.index_select(1, near)
         mirrored = torch.stack([local[0].abs(), local[1], local[2]])
         centre = tuple(float(c) for c in eye.centre)
         sphere = shapes.sphere(mirrored, centre, eye.radius)
@@ -58,7 +58,7 @@ class Eyes:
         within = smooth_step(along.abs(), 1.5, 0.9) * smooth_step(away, 0.33, 0.26)
         fold = height - (upper * (1 - 0.35 * self.pose.eyelids) + eye.crease)
         depth = 0.030 * (1 - 0.75 * eye.hood) * (1 - 0.5 * self.pose.eyelids)
-        face = skin[near] + within * depth * bump(fold - 0.012, 0.035)
+        face = skin.index_select(0, near) + within * depth * bump(fold - 0.012, 0.035)
         lid = sphere - 0.020 - 0.006 * smooth_step(height, 0.0, 0.03)
         lid = lid + 0.25 * (1 - smooth_step(along.abs(), 1.35, 0.95))
         lid = lid + 0.3 * (height - upper - eye.crease - 0.02).clamp(min=0)

@@ -105,23 +105,22 @@ class Figure:
         return self.parts(p).amin(dim=0)
 
     def parts(self, p: Points) -> Float[Tensor, "5 N"]:
-        """Distance to each of PARTS, with all details."""
+        """Distance to each of PARTS, with all details; 9 for cloth far behind the skin."""
         h = self.to_head(p)
-        q = self.mouth.rest(h, self.pose)
+        q = self.rest(h)
         skin, hairs = self.head.coarse.at(q)
-        skin = self._refined(q, skin)
-        skin, ball = self.eyes.add_to(h, skin)
-        skin = self.mouth.cut(h, skin, self.pose)
-        hairs = self._with_strands(q, hairs)
-        chest, cloth = self.body.volume.at(self.to_chest(p))
+        skin, ball = self._face(h, q, skin)
+        chest, cloth = self._torso(p, skin + 0.2)
         skin = smooth_min(skin, smooth_min(self._neck(p), chest, 0.15), 0.10)
-        return torch.stack([skin, ball, hairs, cloth, glasses(self.head, h)])
+        return torch.stack(
+            [skin, ball, self._with_strands(q, hairs), cloth, glasses(self.head, h)]
+        )
 
     def grain(self, p: Points, nearest: Tensor) -> Distance:
         """Step for finite differences: fine where detail is exact, a voxel where it is gridded."""
         q = self.rest(self.to_head(p))
         mirrored = torch.stack([q[0].abs(), q[1], q[2]])
-        fine = self.head.face.holds(q) | self.head.ear.holds(mirrored)
+        fine = (self.head.face.depth(q) >= 0) | (self.head.ear.depth(mirrored) >= 0)
         steps = torch.tensor([0.042, 0.004, 0.010, 0.040, 0.005], device=p.device)[nearest]
         return torch.where(fine & (nearest == 0), 0.008, steps)
 
@@ -204,25 +203,37 @@ class Figure:
         start, end = (tuple(float(c) for c in v) for v in (self._nape, self._base))
         return shapes.capsule(p, start, end, 0.95 * r, r)
 
+    def _face(self, h: Points, q: Points, coarse: Distance) -> tuple[Distance, Distance]:
+        """Skin of the head with all details, and eyeballs."""
+        skin = self._refined(q, coarse)
+        skin, ball = self.eyes.add_to(h, skin)
+        return self.mouth.cut(h, skin, self.pose), ball
+
+    def _torso(self, p: Points, reach: Distance) -> Float[Tensor, "2 N"]:
+        """Skin and cloth of the chest; 9 for points further above its box than `reach`."""
+        chest = self.to_chest(p)
+        box = self.body.volume
+        near = (chest[1] < reach + box.high[1]).nonzero()[:, 0]
+        out = torch.full((2, p.shape[1]), 9.0)
+        return out.index_copy_(1, near, box.at(chest.index_select(1, near)))
+
     def _refined(self, q: Points, skin: Distance) -> Distance:
         """Replace the coarse grid by the finer ones of face and ears, faded at their borders."""
-        out = skin.clone()
-        mirrored = torch.stack([q[0].abs(), q[1], q[2]])
-        for volume, points in ((self.head.face, q), (self.head.ear, mirrored)):
-            near = (volume.holds(points) & (skin < 0.10)).nonzero()[:, 0]
-            if len(near):
-                inside = points[:, near]
-                edge = torch.minimum(
-                    inside - volume.low[:, None], volume.high[:, None] - inside
-                ).amin(dim=0)
-                share = (edge / 0.05).clamp(0, 1)
-                out[near] = out[near] * (1 - share) + volume.at(inside)[0] * share
-        return out
+        near = (skin < 0.10).nonzero()[:, 0]
+        out, points = skin.index_select(0, near), q.index_select(1, near)
+        mirrored = torch.stack([points[0].abs(), points[1], points[2]])
+        for volume, place in ((self.head.face, points), (self.head.ear, mirrored)):
+            depth = volume.depth(place)
+            held = (depth > 0).nonzero()[:, 0]
+            share = (depth.index_select(0, held) / 0.05).clamp(0, 1)
+            fine = volume.inside(place.index_select(1, held))[0]
+            out.index_copy_(0, held, torch.lerp(out.index_select(0, held), fine, share))
+        return skin.index_copy(0, near, out)
 
     def _with_strands(self, q: Points, hairs: Distance) -> Distance:
         near = (hairs < 0.10).nonzero()[:, 0]
         if len(near):
-            offset, _ = self.hair_pattern(q[:, near])
+            offset, _ = self.hair_pattern(q.index_select(1, near))
             hairs = hairs.index_add(0, near, offset)
         return hairs
 

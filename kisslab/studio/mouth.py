@@ -49,14 +49,14 @@ class Mouth:
         m = self.middle
         near = (p[0].abs() < 0.9) & ((p[1] - float(m[1])).abs() < 0.8) & (p[2] > -0.2)
         index = near.nonzero()[:, 0]
-        local = p[:, index]
+        local = p.index_select(1, index)
         split = self.line(local[0]) - 0.1 * pose.parting * self._lens(local[0], pose)
         above = local[1] >= split
         q = local
         for _ in range(4):
             q = local - self._shift(q, pose, above)
         out = p.clone()
-        out[:, index] = q
+        out.index_copy_(1, index, q)
         return out
 
     def cut(self, p: Points, skin: Distance, pose: Pose) -> Distance:
@@ -67,11 +67,11 @@ class Mouth:
         ).nonzero()[:, 0]
         if not len(index):
             return skin
-        x, y, z = p[:, index]
+        x, y, z = p.index_select(1, index)
         lens = self._lens(x, pose)
         height = y - self.line(x) + 0.1 * pose.parting * lens
         edge = smooth_step(x.abs(), 1.08 * self._half(pose), 0.80 * self._half(pose))
-        d = skin[index] + 0.010 * edge * bump(height, 0.010)
+        d = skin.index_select(0, index) + 0.010 * edge * bump(height, 0.010)
         if pose.parting > 0.004:
             gap = height.abs() - 0.5 * pose.parting * lens
             gap = torch.maximum(gap, self.front - 0.16 - z)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -93,17 +94,35 @@ class Volume:
 
     def at(self, p: Points) -> Float[Tensor, "C N"]:
         """Trilinear values; outside the box the distance to the box is added."""
-        unit = (p - self.low[:, None]) * (2.0 / (self.high - self.low))[:, None] - 1.0
+        unit = self._unit(p)
+        beyond = length((unit.abs() - 1.0).clamp(min=0.0) * self._half)
+        return self._sample(unit) + beyond
+
+    def inside(self, p: Points) -> Float[Tensor, "C N"]:
+        """What `at` gives for points that lie in the box."""
+        return self._sample(self._unit(p))
+
+    def depth(self, p: Points) -> Distance:
+        """How far from the nearest wall of the box points are; negative outside."""
+        return (self._half - (p - self._middle).abs()).amin(dim=0)
+
+    @cached_property
+    def _half(self) -> Float[Tensor, "3 1"]:
+        return 0.5 * (self.high - self.low)[:, None]
+
+    @cached_property
+    def _middle(self) -> Float[Tensor, "3 1"]:
+        return 0.5 * (self.high + self.low)[:, None]
+
+    def _unit(self, p: Points) -> Points:
+        """Coordinates that are -1 and 1 on the walls."""
+        return (p - self._middle) * (1.0 / self._half)
+
+    def _sample(self, unit: Points) -> Float[Tensor, "C N"]:
         grid = unit.T.reshape(1, 1, 1, -1, 3)
-        inside = F.grid_sample(
+        return F.grid_sample(
             self.values[None], grid, align_corners=True, padding_mode="border"
         ).reshape(len(self.values), -1)
-        beyond = length(p - p.clamp(self.low[:, None], self.high[:, None]))
-        return inside + beyond
-
-    def holds(self, p: Points) -> Tensor:
-        """Which points lie in the box."""
-        return ((p >= self.low[:, None]) & (p <= self.high[:, None])).all(dim=0)
 
     def to(self, device: torch.device | str) -> Volume:
         """The same volume on another device."""
