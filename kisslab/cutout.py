@@ -41,10 +41,16 @@ class Cutout(Result):
         show.sheet([*people, self.background], titles, ax=ax)
 
 
-def cut_out(photo: Photo, faces: Faces, margin: float = 0.25) -> Cutout:
+def cut_out(
+    photo: Photo,
+    faces: Faces,
+    margin: float = 0.25,
+    mattes: Float[np.ndarray, "P h w"] | None = None,
+) -> Cutout:
     """Cut every person of `faces` out of the photo and fill the background behind them.
 
-    margin: how far people are continued beyond the edges, as a share of the longer side.
+    margin: how far people are continued beyond the edges, as a share of the longer side; mattes:
+    how much of each pixel belongs to each person, when that is known (estimated if not given).
     Seeds from the face points, GrabCut (Rother et al. 2004) for the outline, closed-form matting
     (Levin et al. 2008) for hair, multi-level foreground estimation (Germer et al. 2020) for colour.
     FaceError: the face fills the picture, lies outside it, or is not in the outline that is found.
@@ -52,7 +58,10 @@ def cut_out(photo: Photo, faces: Faces, margin: float = 0.25) -> Cutout:
     height, width = photo.rgb.shape[:2]
     pad = int(margin * max(height, width))
     frames = [_HeadFrame(points) for points in faces.points]
-    people = [_matte(photo.rgb, i, frames) for i in range(len(frames))]
+    if mattes is None:
+        people = [_matte(photo.rgb, i, frames) for i in range(len(frames))]
+    else:
+        people = [(_own_colour(photo.rgb, alpha), alpha, alpha) for alpha in mattes]
     extended = [
         _extend(colour, alpha, frame, pad)
         for (colour, alpha, _), frame in zip(people, frames, strict=True)
@@ -144,9 +153,15 @@ def _matte(
     alpha = cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     alpha = cv2.ximgproc.guidedFilter(rgb, alpha, 4, 1e-4)
     alpha = np.clip((alpha - 0.1) / 0.8, 0, 1)  # solving small leaves a veil round the outline
-    colour = estimate_foreground_ml(rgb.astype(np.float64), alpha.astype(np.float64))
     trimap = cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)
-    return colour.astype(np.float32), alpha, trimap.astype(np.float32)
+    return _own_colour(rgb, alpha), alpha, trimap.astype(np.float32)
+
+
+def _own_colour(
+    rgb: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """The person's colour where the background shines through (Germer et al. 2020)."""
+    return estimate_foreground_ml(rgb.astype(float), alpha.astype(float)).astype(np.float32)
 
 
 def _seeds(

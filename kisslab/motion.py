@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
@@ -50,6 +53,13 @@ class Motion(Result):
         """The frame in the middle of the contact (of the closest approach when there is none)."""
         touching = [t for t, phase in enumerate(self.phases) if phase == "contact"]
         return touching[len(touching) // 2] if touching else int(self.gap.argmin())
+
+    def pick(self, frames: Sequence[int]) -> Motion:
+        """Only these frames; the keyframes stay those of the whole."""
+        index = np.array(frames, dtype=int)
+        names = ("position", "angles", "eyelids", "pucker", "parting", "gaze", "breath", "gap")
+        arrays = {name: getattr(self, name)[index] for name in names}
+        return replace(self, phases=tuple(self.phases[t] for t in index), **arrays)
 
     def plot(self, ax: object | None = None) -> None:
         """Gap, yaw, eyelids and lips over time, with the phases as bands."""
