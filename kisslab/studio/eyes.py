@@ -50,12 +50,9 @@ class Eyes:
         if not len(near):
             return skin, ball
         eye, local = self.eye, h.index_select(1, near)
-        mirrored = torch.stack([local[0].abs(), local[1], local[2]])
-        centre = tuple(float(c) for c in eye.centre)
-        sphere = shapes.sphere(mirrored, centre, eye.radius)
+        sphere = self.ball(local)
         along, height, upper, lower = self.lids(local)
-        away = shapes.length(mirrored - torch.tensor(centre)[:, None])
-        within = smooth_step(along.abs(), 1.5, 0.9) * smooth_step(away, 0.33, 0.26)
+        within = smooth_step(along.abs(), 1.5, 0.9) * smooth_step(sphere + eye.radius, 0.33, 0.26)
         fold = height - (upper * (1 - 0.35 * self.pose.eyelids) + eye.crease)
         depth = 0.030 * (1 - 0.75 * eye.hood) * (1 - 0.5 * self.pose.eyelids)
         face = skin.index_select(0, near) + within * depth * bump(fold - 0.012, 0.035)
@@ -65,10 +62,15 @@ class Eyes:
         lid = lid + 0.6 * (lower - 0.05 - height).clamp(min=0)
         face = smooth_min(face, lid, 0.035)
         opening = torch.maximum(height - upper, lower - height) * 0.9
-        opening = torch.maximum(opening, centre[2] - local[2])
+        opening = torch.maximum(opening, float(eye.centre[2]) - local[2])
         face = smooth_max(face, -opening, 0.016)
         skin = skin.index_copy(0, near, face)
         return skin, ball.index_copy(0, near, sphere)
+
+    def ball(self, h: Points) -> Distance:
+        """Distance to the nearer eyeball."""
+        mirrored = torch.stack([h[0].abs(), h[1], h[2]])
+        return shapes.sphere(mirrored, tuple(float(c) for c in self.eye.centre), self.eye.radius)
 
     def gaze_in_head(self, side: Tensor) -> Points:
         """Unit directions of the eyes' axes in the head frame; `side` is -1 or 1."""

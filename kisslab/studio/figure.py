@@ -110,11 +110,25 @@ class Figure:
         q = self.rest(h)
         skin, hairs = self.head.coarse.at(q)
         skin, ball = self._face(h, q, skin)
-        chest, cloth = self._torso(p, skin + 0.2)
-        skin = smooth_min(skin, smooth_min(self._neck(p), chest, 0.15), 0.10)
+        skin, cloth = self._with_torso(p, skin)
         return torch.stack(
             [skin, ball, self._with_strands(q, hairs), cloth, glasses(self.head, h)]
         )
+
+    def part(self, k: int, p: Points) -> Distance:
+        """Row `k` of `parts`, without the work for the others."""
+        if PARTS[k] == "cloth":
+            return self.body.volume.at(self.to_chest(p))[1]
+        h = self.to_head(p)
+        if PARTS[k] == "eye":
+            return self.eyes.ball(h)
+        if PARTS[k] == "glasses":
+            return glasses(self.head, h)
+        q = self.rest(h)
+        skin, hairs = self.head.coarse.at(q)
+        if PARTS[k] == "hair":
+            return self._with_strands(q, hairs)
+        return self._with_torso(p, self._face(h, q, skin)[0])[0]
 
     def grain(self, p: Points, nearest: Tensor) -> Distance:
         """Step for finite differences: fine where detail is exact, a voxel where it is gridded."""
@@ -209,13 +223,13 @@ class Figure:
         skin, ball = self.eyes.add_to(h, skin)
         return self.mouth.cut(h, skin, self.pose), ball
 
-    def _torso(self, p: Points, reach: Distance) -> Float[Tensor, "2 N"]:
-        """Skin and cloth of the chest; 9 for points further above its box than `reach`."""
-        chest = self.to_chest(p)
-        box = self.body.volume
-        near = (chest[1] < reach + box.high[1]).nonzero()[:, 0]
-        out = torch.full((2, p.shape[1]), 9.0)
-        return out.index_copy_(1, near, box.at(chest.index_select(1, near)))
+    def _with_torso(self, p: Points, face: Distance) -> tuple[Distance, Distance]:
+        """Skin of head, neck and chest, and cloth; cloth is 9 for points far above the chest."""
+        place, box = self.to_chest(p), self.body.volume
+        near = (place[1] - box.high[1] < face + 0.2).nonzero()[:, 0]
+        both = torch.full((2, p.shape[1]), 9.0)
+        chest, cloth = both.index_copy_(1, near, box.at(place.index_select(1, near)))
+        return smooth_min(face, smooth_min(self._neck(p), chest, 0.15), 0.10), cloth
 
     def _refined(self, q: Points, skin: Distance) -> Distance:
         """Replace the coarse grid by the finer ones of face and ears, faded at their borders."""

@@ -19,7 +19,7 @@ from kisslab.studio.lighting import lit
 from kisslab.studio.materials import surface
 from kisslab.studio.photograph import background, display, photograph, undisplay
 from kisslab.studio.scene import Scene
-from kisslab.studio.trace import Hits, gradient, rays, safe_starts, trace
+from kisslab.studio.trace import Hits, gradient, nearest_part, rays, safe_starts, trace
 
 PART_NAMES = ("background", "skin", "lips", "eye", "hair", "brow", "clothes", "glasses")
 
@@ -103,8 +103,8 @@ def _shade(scene, figures, skins, camera, pixels, hits, wall) -> Float[Tensor, "
             continue
         others = [f for f in figures if f is not figure]
         p, view = hits.points[:, index], -directions[:, index]
-        nearest = figure.parts(p).argmin(dim=0)
-        normal = gradient(figure, others, p, figure.grain(p, nearest))
+        nearest = nearest_part(figure, p)
+        normal = gradient(figure, others, p, nearest)
         look = surface(figure, skins[k], p, normal, nearest)
         hits.normals[:, index] = normal
         hits.parts[index] = look.part
