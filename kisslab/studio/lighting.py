@@ -1,4 +1,4 @@
-"""How much light a surface sends to the camera. (lit)
+"""How much light a surface gets, and how much of it goes to the camera. (arriving, lit)
 
 Soft shadows and ambient occlusion after Quilez; strands after Kajiya and Kay 1989.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from kisslab.studio.figure import Figure
@@ -16,37 +17,54 @@ from kisslab.studio.scene import Light
 from kisslab.studio.shapes import Points, length
 
 
-def lit(light: Light, figures: list[Figure], p: Points, view: Points, look: Surface) -> Points:
+def arriving(light: Light, figures: list[Figure], p: Points, normal: Points) -> Tensor:
+    """Shares of the room's light (row 0) and of the key light (row 1) that reach points."""
+    key = _direction(light.azimuth, light.elevation)
+    shadow = _shadow(figures, p, normal, key, light.softness)
+    return torch.stack([_occlusion(figures, p, normal), shadow])
+
+
+def lit(light: Light, view: Points, look: Surface, arrived: Float[Tensor, "2 N"]) -> Points:
     """Key with soft shadow and warm terminator, fill, rim, room light, gloss and strands."""
     key = _direction(light.azimuth, light.elevation)
+    key_colour = 1.75 * light.strength * torch.tensor(light.colour)[:, None]
+    out = look.albedo * _diffuse(light, key, key_colour, look, arrived)
+    out = out + _highlights(light, key, view, look, arrived[1], key_colour)
+    return out + _grazing(light, view, look, arrived[0])
+
+
+def _diffuse(
+    light: Light, key: Tensor, key_colour: Tensor, look: Surface, arrived: Float[Tensor, "2 N"]
+) -> Points:
+    """Light that the albedo colours; redder where it travels under the skin."""
+    n, soft = look.normal, look.scatter
+    occlusion, shadow = arrived
     fill = _direction(-0.7 * light.azimuth - math.copysign(40.0, light.azimuth), 8.0)
-    rim = _direction(180.0 - 0.6 * light.azimuth, 40.0)
-    n = look.normal
-    occlusion = _occlusion(figures, p, look.smooth)
-    shadow = _shadow(figures, p, look.smooth, key, light.softness)
     facing = (n * key[:, None]).sum(dim=0)
-    wrap = look.scatter * 0.28 + 0.10 * light.softness
+    wrap = soft * 0.28 + 0.10 * light.softness
     base = ((facing + wrap) / (1 + wrap)).clamp(min=0.0)
-    soft = look.scatter
     shadow3 = torch.stack([shadow ** (1 - 0.35 * soft), shadow, shadow])
     base3 = torch.stack(
         [base ** (1 - 0.14 * soft), base ** (1 + 0.02 * soft), base ** (1 + 0.06 * soft)]
     )
     dark3 = torch.stack([occlusion ** (1 - 0.3 * soft), occlusion, occlusion ** (1 + 0.1 * soft)])
-    key_colour = 1.75 * light.strength * torch.tensor(light.colour)[:, None]
     room = torch.tensor(light.ambient)[:, None]
     sky = 0.5 + 0.5 * n[1]
     hemisphere = sky * room + (1 - sky) * room * torch.tensor([0.85, 0.68, 0.58])[:, None]
     towards_fill = ((n * fill[:, None]).sum(dim=0) * 0.5 + 0.5) ** 2
     diffuse = base3 * shadow3 * key_colour * (1 - 0.4 * look.strand)
-    diffuse = diffuse + dark3 * (0.62 * hemisphere + 0.8 * light.fill * towards_fill * room)
-    out = look.albedo * diffuse
-    out = out + _highlights(light, key, view, look, shadow, key_colour)
-    grazing = 1 - (n * view).sum(dim=0).clamp(0, 1)
-    behind = (n * rim[:, None]).sum(dim=0).clamp(min=0) * grazing**2
+    return diffuse + dark3 * (0.62 * hemisphere + 0.8 * light.fill * towards_fill * room)
+
+
+def _grazing(light: Light, view: Points, look: Surface, occlusion: Tensor) -> Points:
+    """The rim light, and the room's reflection, on surfaces seen from the side."""
+    rim = _direction(180.0 - 0.6 * light.azimuth, 40.0)
+    room = torch.tensor(light.ambient)[:, None]
+    grazing = 1 - (look.normal * view).sum(dim=0).clamp(0, 1)
+    behind = (look.normal * rim[:, None]).sum(dim=0).clamp(min=0) * grazing**2
     edge = 0.9 * light.rim * behind * occlusion * torch.tensor(light.colour)[:, None]
-    out = out + edge * (0.12 + 0.88 * look.albedo)
-    return out + 0.05 * grazing**4 * occlusion * room * (1 - 0.5 * look.strand)
+    edge = edge * (0.12 + 0.88 * look.albedo)
+    return edge + 0.05 * grazing**4 * occlusion * room * (1 - 0.5 * look.strand)
 
 
 def _highlights(light: Light, key, view: Points, look: Surface, shadow, key_colour) -> Points:

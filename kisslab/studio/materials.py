@@ -1,12 +1,12 @@
-"""What surfaces look like: albedo, gloss, strands, part names. (Surface, surface)"""
+"""What surfaces look like: albedo, gloss, strands, part names. (Surface, joined, surface)"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from kisslab.studio import hair
@@ -31,6 +31,14 @@ class Surface:
     grain: Float[Tensor, " N"]  # pattern across the strands, 0 to 1
     shine: Float[Tensor, " N"]
     part: UInt8[Tensor, " N"]
+    nearest: Int[Tensor, " N"]  # index in figure.PARTS
+
+
+def joined(surfaces: list[Surface]) -> Surface:
+    """The points of several surfaces as one."""
+    return Surface(
+        **{f.name: torch.cat([getattr(s, f.name) for s in surfaces], -1) for f in fields(Surface)}
+    )
 
 
 def surface(figure: Figure, skin: SkinMap, p: Points, normal: Points, nearest: Tensor) -> Surface:
@@ -48,11 +56,12 @@ def surface(figure: Figure, skin: SkinMap, p: Points, normal: Points, nearest: T
         grain=zero + 0.5,
         shine=zero.clone(),
         part=torch.zeros(count, dtype=torch.uint8),
+        nearest=nearest,
     )
     for k, paint in enumerate((_skin, _eye, _hair, _cloth, _glasses)):
         index = (nearest == k).nonzero()[:, 0]
         if len(index):
-            paint(figure, skin, p[:, index], index, out)
+            paint(figure, skin, p.index_select(1, index), index, out)
     return out
 
 

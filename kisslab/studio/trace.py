@@ -22,7 +22,7 @@ from kisslab.studio.shapes import Points, length
 
 @dataclass(eq=False)
 class Hits:
-    """What each ray met: world points, depth, figure; filled by shading: normals and parts."""
+    """What each ray met: points in the world, depth, figure; the rest is filled in by shading."""
 
     points: Points
     depth: Float[Tensor, " N"]
@@ -31,6 +31,7 @@ class Hits:
     parts: UInt8[Tensor, " N"]
     matter: Float[Tensor, "4 N"]
     shading: Float[Tensor, " N"]
+    arrived: Float[Tensor, "2 N"]  # shares of the room's and the key light
 
 
 def rays(camera: Camera, pixels: Float[Tensor, "2 N"]) -> tuple[Tensor, Points]:
@@ -63,6 +64,7 @@ def trace(figures: list[Figure], camera: Camera, pixels: Tensor, starts: list[Te
         parts=torch.zeros(count, dtype=torch.uint8),
         matter=torch.zeros(4, count),
         shading=torch.ones(count),
+        arrived=torch.ones(2, count),
     )
 
 
