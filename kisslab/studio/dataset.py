@@ -1,6 +1,6 @@
 """Clips and portraits with all their truth, as shards on disk.
 
-(Shard, Views, write_dataset, write_views, write_shard, write_person)
+(Shard, Views, write_dataset, write_views, write_all, write_shard, write_person)
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def write_dataset(
     """
     paths = [Path(folder) / f"clip_{seed:08d}.npz" for seed in seeds]
     task = partial(write_shard, frames=frames, size=size)
-    return _write_all(task, paths, seeds, scheduler, workers)
+    return write_all(task, paths, seeds, scheduler, workers)
 
 
 def write_views(
@@ -90,9 +90,33 @@ def write_views(
 ) -> list[Path]:
     """Write one file of Views per person, `person_SEED.npz`; resumes as `write_dataset` does."""
     paths = [Path(folder) / f"person_{seed:08d}.npz" for seed in seeds]
-    return _write_all(
+    return write_all(
         partial(write_person, views=views, size=size), paths, seeds, scheduler, workers
     )
+
+
+def write_all(
+    task: Callable[[str, int], str],
+    paths: list[Path],
+    seeds: Sequence[int],
+    scheduler: str | None,
+    workers: int,
+) -> list[Path]:
+    """Do task(path, seed) for every path that is not there yet, as `write_dataset` describes."""
+    from dask.distributed import Client, LocalCluster, wait
+
+    todo = [(str(p), s) for p, s in zip(paths, seeds, strict=True) if not p.exists()]
+    if not todo:
+        return paths
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    cluster = scheduler or LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
+    with Client(cluster) as client:
+        tasks = [client.submit(task, path, seed, pure=False, retries=3) for path, seed in todo]
+        wait(tasks)
+        client.gather(tasks)
+    if scheduler is None:
+        cluster.close()
+    return paths
 
 
 def write_shard(path: str, seed: int, *, frames: int = 12, size: int = 128) -> str:
@@ -146,30 +170,6 @@ def _view(person: Person, rng: np.random.Generator, size: int) -> Scene:
     camera = Camera(size, size, unit=size * share, origin=origin)
     scene = replace(portrait(person, size=size), poses=(pose,), camera=camera)
     return photographed(scene, int(rng.integers(2**31)))
-
-
-def _write_all(
-    task: Callable[[str, int], str],
-    paths: list[Path],
-    seeds: Sequence[int],
-    scheduler: str | None,
-    workers: int,
-) -> list[Path]:
-    """Do what is missing, on a dask scheduler or on local processes."""
-    from dask.distributed import Client, LocalCluster, wait
-
-    todo = [(str(p), s) for p, s in zip(paths, seeds, strict=True) if not p.exists()]
-    if not todo:
-        return paths
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    cluster = scheduler or LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
-    with Client(cluster) as client:
-        tasks = [client.submit(task, path, seed, pure=False, retries=3) for path, seed in todo]
-        wait(tasks)
-        client.gather(tasks)
-    if scheduler is None:
-        cluster.close()
-    return paths
 
 
 def _shard(seed: int, scene: Scene, take: Take) -> Shard:
