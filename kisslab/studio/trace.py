@@ -19,6 +19,9 @@ from kisslab.studio.figure import PARTS, Figure
 from kisslab.studio.scene import Camera
 from kisslab.studio.shapes import Points, length
 
+SINGLE_STEPS = 6  # of sphere tracing, before rays that still run look at several places at once
+CRAWLS = 10
+
 
 @dataclass(eq=False)
 class Hits:
@@ -146,26 +149,68 @@ def _march(
 ) -> tuple[Tensor, Tensor]:
     """Sphere tracing from `start`: which rays hit, and where along them."""
     index = torch.isfinite(start).nonzero()[:, 0]
-    t, along = start[index], directions[:, index]
+    t, along = start.index_select(0, index), directions.index_select(1, index)
     end = t.max() + 4.5 if len(t) else 0.0
     t = _approach(figure, eye, along, t, end)
-    index, along, t = (x[..., t < end] for x in (index, along, t))
-    ray = _Ray(t, torch.full_like(t, 1.0), torch.zeros_like(t), torch.full_like(t, -1.0))
+    keep = (t < end).nonzero()[:, 0]
+    index, along = index.index_select(0, keep), along.index_select(1, keep)
+    ray = _Ray.at(t.index_select(0, keep))
     found, distance = [], []
-    for step in range(48):
+    for _ in range(SINGLE_STEPS):
         if not len(index):
             break
-        d = solid(figure, others, eye[:, None] + along * ray.t)
-        hit = ray.advance(d, pixel, late=step > 32) | ((d < 0.03) & (step == 47))
-        keep = ~hit & (ray.t < end)
-        if not keep.all():
-            found.append(index[hit])
-            distance.append(ray.t[hit])
-            index, along = index[keep], along[:, keep]
-            ray = ray.kept(keep)
-    if not found:
-        return torch.zeros(0, dtype=torch.int64), torch.zeros(0)
-    return torch.cat(found), torch.cat(distance)
+        hit = ray.advance(solid(figure, others, eye[:, None] + along * ray.t), pixel)
+        done = hit.nonzero()[:, 0]
+        found.append(index.index_select(0, done))
+        distance.append(ray.t.index_select(0, done))
+        keep = (~hit & (ray.t < end)).nonzero()[:, 0]
+        index, along = index.index_select(0, keep), along.index_select(1, keep)
+        ray = ray.kept(keep)
+    t = _crawl(partial(solid, figure, others), eye, along, ray, end, pixel)
+    hit = torch.isfinite(t).nonzero()[:, 0]
+    return torch.cat([*found, index[hit]]), torch.cat([*distance, t[hit]])
+
+
+def _crawl(
+    field: Callable[[Points], Tensor],
+    eye: Tensor,
+    along: Points,
+    ray: _Ray,
+    end: Tensor,
+    pixel: float,
+) -> Float[Tensor, " N"]:
+    """Where rays hit that graze a surface for long: several places ahead in one call; inf: none.
+
+    As long as the empty spheres of neighbouring places overlap, nothing lies between these;
+    what could lie between places less than `unseen` apart would not be seen.
+    """
+    eps, unseen = min(0.12 * pixel, 0.002), min(2.0 * pixel, 0.02)
+    out = torch.full_like(ray.t, math.inf)
+    index = torch.arange(len(out))
+    t = ray.t - ray.step + 0.88 * ray.last.clamp(min=0.0)
+    gap = ray.last.clamp(min=0.9 * unseen)
+    for turn in range(CRAWLS):
+        if not len(index):
+            break
+        places = max(3, min(16, 9000 // len(index)))
+        ahead = torch.arange(places)[:, None]
+        there = (eye[:, None, None] + along[:, None] * (t + gap * ahead)).reshape(3, -1)
+        d = field(there).reshape(places, -1)
+        joint = (gap < 0.88 * (d[:-1] + d[1:])) | ((gap < unseen) & (d[1:] > 0))
+        joint &= d[:-1] > eps
+        last = joint.long().cumprod(dim=0).sum(dim=0)  # of the places that are linked to the first
+        here = d.gather(0, last[None])[0]
+        after = d.gather(0, (last + 1).clamp(max=places - 1)[None])[0]
+        crossed = (after < 0) & (gap < 4 * pixel)
+        share = torch.where(crossed, here / (here - after).clamp(min=1e-6), torch.zeros_like(t))
+        hit = (here < eps) | crossed | ((here < pixel) & (turn == CRAWLS - 1))
+        at = t + gap * last
+        out[index[hit]] = (at + share.clamp(0.0, 1.0) * gap)[hit]
+        t = at + 0.88 * here.clamp(min=0.0)
+        keep = (~hit & (t < end)).nonzero()[:, 0]
+        gap = (1.3 * torch.minimum(here, after)).clamp(min=0.9 * unseen)
+        index, along, t, gap = (x.index_select(-1, keep) for x in (index, along, t, gap))
+    return out
 
 
 def _approach(figure: Figure, eye: Tensor, along: Points, t: Tensor, end: Tensor) -> Tensor:
@@ -184,16 +229,20 @@ class _Ray:
     step: Float[Tensor, " N"]  # the step that led here
     slope: Float[Tensor, " N"]  # of the distance along the ray, smoothed
 
-    def advance(self, d: Tensor, pixel: float, late: bool) -> Tensor:
+    @staticmethod
+    def at(t: Tensor) -> _Ray:
+        """Rays that have not moved yet."""
+        return _Ray(t, torch.full_like(t, 1.0), torch.zeros_like(t), torch.full_like(t, -1.0))
+
+    def advance(self, d: Tensor, pixel: float) -> Tensor:
         """Step on from distances `d`; which rays hit (their t is then on the surface)."""
         too_far = self.step > self.last + d.abs()  # the two empty spheres do not touch: go back
         fresh = ((d - self.last) / self.step.clamp(min=1e-6)).clamp(-1.0, 0.95)
         fresh = torch.where(self.step > 0, fresh, self.slope)
         slope = torch.where(too_far, -torch.ones_like(d), 0.5 * (self.slope + fresh))
-        eps = min(0.12 * pixel, 0.002)
         # certain to land within two pixels: go there in one secant step
         steep = (fresh < -0.2) & (d < 0.5 * pixel) & (d < -1.5 * pixel * fresh)
-        hit = ((d < eps) | steep | ((d < 8 * eps) & late)) & ~too_far
+        hit = ((d < min(0.12 * pixel, 0.002)) | steep) & ~too_far
         landing = d / (-fresh).clamp(min=0.2)
         onward = 0.88 * d * (2.0 / (1.0 - slope)).clamp(max=4.0)
         back = 0.88 * self.last - self.step
@@ -204,6 +253,7 @@ class _Ray:
         self.slope = slope
         return hit
 
-    def kept(self, keep: Tensor) -> _Ray:
+    def kept(self, index: Int[Tensor, " M"]) -> _Ray:
         """Only some of the rays."""
-        return _Ray(self.t[keep], self.last[keep], self.step[keep], self.slope[keep])
+        fields = (self.t, self.last, self.step, self.slope)
+        return _Ray(*(x.index_select(0, index) for x in fields))
