@@ -13,7 +13,6 @@ from functools import partial
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from kisslab.studio.figure import PARTS, Figure
 from kisslab.studio.scene import Camera
@@ -71,22 +70,35 @@ def trace(figures: list[Figure], camera: Camera, pixels: Tensor, starts: list[Te
     )
 
 
-def safe_starts(figure: Figure, camera: Camera, stride: int = 6) -> Float[Tensor, " N"]:
-    """How far every ray may go unchecked: one thin ray in stride x stride, in the rough field."""
-    high, wide = -(-camera.height // stride), -(-camera.width // stride)
+def safe_starts(figure: Figure, camera: Camera) -> Float[Tensor, " N"]:
+    """How far every ray may go unchecked, from thin rays in the rough field; inf: past it."""
+    start = camera.distance - float(figure.pivot[2]) - 2.1
+    t = torch.full((camera.height, camera.width), start)
+    for stride, steps in ((6, 20), (2, 5)):
+        t = _thin_starts(figure, camera, t, stride, steps)
+    return t.reshape(-1)
+
+
+def _thin_starts(
+    figure: Figure, camera: Camera, t: Float[Tensor, "H W"], stride: int, steps: int
+) -> Float[Tensor, "H W"]:
+    """Go on from `t` with one ray in the middle of each stride x stride pixels."""
+    first = t[::stride, ::stride]
+    high, wide = first.shape
     jj, ii = torch.meshgrid(torch.arange(high) + 0.5, torch.arange(wide) + 0.5, indexing="ij")
     eye, directions = rays(camera, stride * torch.stack([ii.reshape(-1), jj.reshape(-1)]))
-    margin = 0.09 + 0.75 * stride / camera.unit  # the rough field's error, half a cell's diagonal
-    middle = float(figure.pivot[2])
-    t = (camera.distance - middle - 2.1) / -directions[2]
-    end = (camera.distance - middle + 2.4) / -directions[2]
-    for _ in range(40):
-        d = figure.bound(eye[:, None] + directions * t) - margin
-        t = torch.where(t < end, t + d.clamp(min=0.0), t)
-    t = torch.where(t < end, t, torch.full_like(t, math.inf)).reshape(1, 1, high, wide)
-    near = -F.max_pool2d(-t, 3, 1, 1)
-    full = near.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
-    return full[0, 0, : camera.height, : camera.width].reshape(-1)
+    # the rough field's error, and half a cell's diagonal, behind the world's origin
+    margin = 0.09 + 0.9 * stride / camera.unit
+    end = camera.distance - float(figure.pivot[2]) + 2.4
+    out = first.reshape(-1).clone()
+    for _ in range(steps):
+        index = (out < end).nonzero()[:, 0]
+        near, along = out.index_select(0, index), directions.index_select(1, index)
+        d = figure.bound(eye[:, None] + along * near) - margin
+        out.index_copy_(0, index, near + d.clamp(min=0.0))
+    out = out.masked_fill(out >= end, math.inf).reshape(high, wide)
+    full = out.repeat_interleave(stride, 0).repeat_interleave(stride, 1)
+    return full[: camera.height, : camera.width]
 
 
 def solid(figure: Figure, others: list[Figure], p: Points) -> Float[Tensor, " N"]:
@@ -215,7 +227,7 @@ def _crawl(
 
 def _approach(figure: Figure, eye: Tensor, along: Points, t: Tensor, end: Tensor) -> Tensor:
     """Go on in the rough field, whose error is below 0.09, as far as that is safe."""
-    for _ in range(7):
+    for _ in range(2):
         t = t + (figure.bound(eye[:, None] + along * t) - 0.09).clamp(min=0.0)
     return t
 
