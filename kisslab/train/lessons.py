@@ -13,15 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from insightface.utils.face_align import norm_crop
 from jaxtyping import Bool, Float, UInt8
 
-from kisslab import anatomy as at
 from kisslab.composite import compose
 from kisslab.contact import placed_points
 from kisslab.cutout import cut_out
 from kisslab.faces import FaceError, Faces, find_faces
 from kisslab.guide import Guide, draw_guide
+from kisslab.identity import align
 from kisslab.motion import Motion
 from kisslab.photo import Photo, load_photo, photo_from_array
 from kisslab.plan import STYLES, plan_kiss
@@ -146,18 +145,10 @@ def _lesson(
         truth=truth,
         people=guide.layers > 0,
         points=(placed[..., :2] * motion.unit + motion.origin).astype(np.float16),
-        crops=np.stack([_aligned(portrait, points) for points in faces.points]),
+        crops=np.stack([align(_bytes(portrait.rgb), points) for points in faces.points]),
         contact=np.array([phase == "contact" for phase in motion.phases]),
         graded=np.ones(len(truth), bool),
     )
-
-
-def _aligned(photo: Photo, points: Float[np.ndarray, "478 3"]) -> UInt8[np.ndarray, "112 112 3"]:
-    """The face on ArcFace's template: eyes, nose tip and mouth corners."""
-    rings = (at.GROUPS["right eye"], at.GROUPS["left eye"], [at.NOSE_TIP])
-    rings = (*rings, [at.MOUTH_RIGHT], [at.MOUTH_LEFT])
-    five = np.stack([points[ring, :2].mean(axis=0) for ring in rings])
-    return norm_crop(_bytes(photo.rgb), five, 112)
 
 
 def _shaken(faces: Faces, rng: np.random.Generator) -> Faces:

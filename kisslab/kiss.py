@@ -1,0 +1,319 @@
+"""Stage 5: the kiss model, what it is told, and what it paints.
+
+(KissModel, load_kiss, Conditions, condition, Denoiser, sample, Painted, paint)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import UNetSpatioTemporalConditionModel
+from einops import rearrange, repeat
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from kisslab import anatomy as at
+from kisslab import zoo
+from kisslab.codec import PATCH, Codec
+from kisslab.guide import Guide
+from kisslab.identity import Identity
+from kisslab.photo import Photo
+from kisslab.records import Result, record
+from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
+
+SIGMA_DATA = 0.5  # deviation of what the model adds to the guide, in latents of deviation 1
+LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
+WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
+MULTIPLE = 4  # the network halves latents twice
+CONDITIONS = ("guide", "first", "motion", "identity")
+CHANNELS = {"guide": slice(0, 80), "first": slice(80, 144), "motion": slice(144, 176)}
+
+
+@dataclass(frozen=True, eq=False)
+class KissModel:
+    """A video diffusion network and the codec whose latents it denoises."""
+
+    unet: UNetSpatioTemporalConditionModel
+    codec: Codec
+
+
+@record
+class Conditions(Result):
+    """What the model is told about a clip of T frames. Latents have C channels, h x w places.
+
+    A condition that is all zero is a condition that is not given.
+    """
+
+    guide: Float[Tensor, "T C h w"]  # latents of the guide's frames
+    confidence: Float[Tensor, "T 16 h w"]  # of the guide, 4 x 4 values a place
+    first: Float[Tensor, "C h w"]  # latents of the photo
+    motion: Float[Tensor, "T 32 h w"]  # both people's landmarks drawn, 4 x 4 values a place each
+    identity: Float[Tensor, "2 D"]  # unit vectors, left and right
+    fps: float
+
+    @property
+    def told(self) -> Float[Tensor, "T K h w"]:
+        """All but the identity as the network's input channels, in the order of CHANNELS."""
+        first = repeat(self.first, "c h w -> t c h w", t=len(self.guide))
+        return torch.cat([self.guide, self.confidence, first, self.motion], dim=1)
+
+    def without(self, name: str) -> Conditions:
+        """The same with one of CONDITIONS taken away."""
+        taken = ("guide", "confidence") if name == "guide" else (name,)
+        return replace(self, **{key: torch.zeros_like(getattr(self, key)) for key in taken})
+
+    def cut(self, frames: slice) -> Conditions:
+        """Only these frames."""
+        names = ("guide", "confidence", "motion")
+        return replace(self, **{name: getattr(self, name)[frames] for name in names})
+
+
+@record
+class Painted(Result):
+    """The clip that came out, and what it was made of."""
+
+    frames: Float[np.ndarray, "T H W 3"]
+    change: Float[np.ndarray, "T H W 3"]  # what the model added to the guide, at full size
+    mask: Float[np.ndarray, "T H W"]  # how much of it was taken: little where the photo is known
+
+
+@lru_cache(maxsize=2)
+def load_kiss(folder: str | Path | None = None) -> KissModel:
+    """The shipped model, or one in `folder` with kiss/ and codec/ in diffusers format.
+
+    FileNotFoundError names what is missing.
+    """
+    folder = zoo.data_path("models") if folder is None else Path(folder)
+    for name in ("kiss", "codec"):
+        if not (folder / name / "config.json").is_file():
+            raise FileNotFoundError(f"{folder / name}: no model in diffusers format there")
+    unet = UNetSpatioTemporalConditionModel.from_pretrained(
+        folder / "kiss", local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+    )
+    codec = Codec.from_pretrained(
+        folder / "codec", local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+    )
+    return KissModel(unet.eval(), codec.eval().to(memory_format=torch.channels_last))
+
+
+@torch.no_grad()
+def condition(
+    photo: Photo,
+    guide: Guide,
+    points: Float[np.ndarray, "T 2 478 2"],
+    identity: Identity,
+    model: KissModel,
+) -> Conditions:
+    """Everything the model is told, at its own size. points: of the plan, pixels of the photo."""
+    shape = model_shape(photo.rgb.shape[:2])
+    scale = np.array([shape[1] / photo.rgb.shape[1], shape[0] / photo.rgb.shape[0]])
+    frames = np.stack([_resized(f, shape) for f in guide.frames])
+    sure = np.stack([_resized(c.astype(np.float32), shape) for c in guide.confidence])
+    maps = draw_points(points * scale, shape)
+    return Conditions(
+        guide=encode(model.codec, frames),
+        confidence=places(torch.from_numpy(sure)[:, None]),
+        first=encode(model.codec, _resized(photo.rgb, shape)[None])[0],
+        motion=places(torch.from_numpy(maps)),
+        identity=torch.from_numpy(np.array(identity.embeddings, dtype=np.float32)),
+        fps=guide.fps,
+    )
+
+
+class Denoiser:
+    """denoise(x, sigma) for the samplers: the network, preconditioned, guided and windowed.
+
+    What is denoised is the clip's difference from what is known: the guide, or without one the
+    photo. Each weight guides one condition: D + sum (w - 1) (D - D without it); 1 costs nothing, 0
+    switches the condition off (classifier-free guidance, Ho and Salimans 2022, one per condition).
+    """
+
+    def __init__(
+        self,
+        model: KissModel,
+        conditions: Conditions,
+        *,
+        guide: float = 1.0,
+        first: float = 1.0,
+        motion: float = 1.0,
+        identity: float = 1.0,
+    ):
+        self.model, self.conditions = model, conditions
+        weights = dict(zip(CONDITIONS, (guide, first, motion, identity), strict=True))
+        self.weights = {name: w for name, w in weights.items() if w != 1}
+        self.base = known(conditions)
+        self.branches: Tensor | None = None  # of the last call: D without each guided condition
+
+    def __call__(self, x: Float[Tensor, "T C h w"], sigma: float) -> Float[Tensor, "T C h w"]:
+        full = self._clean(x, sigma, self.conditions)
+        without = [self._clean(x, sigma, self.conditions.without(name)) for name in self.weights]
+        self.branches = torch.stack(without) if without else None
+        weights = self.weights.values()
+        return full + sum((w - 1) * (full - d) for w, d in zip(weights, without, strict=True))
+
+    def _clean(self, x: Tensor, sigma: float, given: Conditions) -> Tensor:
+        """The estimate of the clip's difference from `self.base`."""
+        shift = known(given) - self.base
+        total, count = torch.zeros_like(x), torch.zeros(len(x), 1, 1, 1)
+        for start, stop in _windows(len(x)):
+            t = slice(start, stop)
+            weight = _ramp(stop - start)
+            total[t] += weight * (self._window(x[t] - shift[t], sigma, given.cut(t)) + shift[t])
+            count[t] += weight
+        return total / count
+
+    def _window(self, x: Tensor, sigma: float, given: Conditions) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return estimate(
+                self.model.unet,
+                x[None],
+                torch.tensor([sigma], dtype=torch.float32),
+                given.told[None],
+                given.identity[None],
+                torch.tensor([given.fps]),
+            )[0]
+
+
+def sample(
+    model: KissModel,
+    conditions: Conditions,
+    *,
+    steps: int = 8,
+    seed: int = 0,
+    sampler: Callable[..., Iterator[Step]] = dpm_solver_2m,
+    **weights: float,
+) -> Iterator[Step]:
+    """Denoise a clip that obeys the conditions; the steps' `clean` are latents of whole clips.
+
+    weights: guide, first, motion, identity, as in Denoiser; a seed gives one clip on one machine.
+    """
+    denoiser = Denoiser(model, conditions, **weights)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(denoiser.base.shape, generator=generator)
+    names = tuple(denoiser.weights)
+    for step in sampler(denoiser, noise, karras_sigmas(steps)):
+        yield Step(
+            step.index,
+            step.sigma,
+            step.noisy + denoiser.base,
+            step.clean + denoiser.base,
+            denoiser.branches,
+            names,
+        )
+
+
+@torch.no_grad()
+def paint(
+    guide: Guide, conditions: Conditions, last: Step, model: KissModel, keep: float = 0.8
+) -> Painted:
+    """The guide, changed as the model wants, with all the photograph's detail.
+
+    guide + mask * upsample(decode(latents) - decode(guide's latents)), with the mask
+    1 - keep * confidence: the codec's own error cancels wherever the model agrees with the guide.
+    """
+    shape = guide.frames.shape[1:3]
+    inner = model_shape(shape)
+    made = decode(model.codec, last.clean)
+    known_ = decode(model.codec, conditions.guide)
+    small = (made - known_)[:, : inner[0], : inner[1]]
+    change = np.stack([_resized(frame, shape) for frame in small])
+    mask = 1 - keep * guide.confidence.astype(np.float32)
+    frames = np.clip(guide.frames + mask[..., None] * change, 0, 1)
+    return Painted(frames=frames, change=change, mask=mask)
+
+
+def known(given: Conditions) -> Float[Tensor, "T C h w"]:
+    """What the model starts from: the guide; the photo in every frame; nothing."""
+    if given.guide.any():
+        return given.guide
+    return given.first.expand_as(given.guide)
+
+
+def estimate(
+    unet: UNetSpatioTemporalConditionModel,
+    x: Float[Tensor, "B T C h w"],
+    sigma: Float[Tensor, " B"],
+    told: Float[Tensor, "B T K h w"],
+    identity: Float[Tensor, "B 2 D"],
+    fps: Float[Tensor, " B"],
+) -> Float[Tensor, "B T C h w"]:
+    """The preconditioned network (Karras et al. 2022, eq. 7 and table 1, the column "ours").
+
+    told: Conditions.told; identity: what every frame may attend to.
+    """
+    s = rearrange(sigma, "b -> b 1 1 1 1")
+    root = (s**2 + SIGMA_DATA**2) ** 0.5
+    inputs = torch.cat([x / root, told], dim=2)
+    out = unet(inputs, sigma.log() / 4, identity, fps[:, None]).sample
+    return SIGMA_DATA**2 / root**2 * x + s * SIGMA_DATA / root * out.float()
+
+
+def encode(codec: Codec, frames: Float[np.ndarray, "T H W 3"]) -> Float[Tensor, "T C h w"]:
+    """Latents of pictures in [0, 1], continued at the right and below to whole places."""
+    x = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "t h w c -> t c h w") * 2 - 1
+    step = PATCH * MULTIPLE
+    x = F.pad(x, (0, -x.shape[3] % step, 0, -x.shape[2] % step), mode="replicate")
+    return codec.encode(x).latents
+
+
+def decode(codec: Codec, latents: Float[Tensor, "T C h w"]) -> Float[np.ndarray, "T H W 3"]:
+    """Pictures about in [0, 1], with what `encode` continued."""
+    pictures = codec.decode(latents).sample / 2 + 0.5
+    return rearrange(pictures, "t c h w -> t h w c").contiguous().numpy()
+
+
+def model_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width at which the model sees a picture: the longer side is LONGEST pixels."""
+    scale = LONGEST / max(shape)
+    return round(shape[0] * scale), round(shape[1] * scale)
+
+
+def draw_points(
+    points: Float[np.ndarray, "T 2 478 2"], shape: tuple[int, int]
+) -> Float[np.ndarray, "T 2 H W"]:
+    """Outline, brows, eyes, nose and lips of both people as lines, a plane each, 0 to 1."""
+    out = np.zeros((*points.shape[:2], *shape), np.uint8)
+    for frame, people in zip(out, points, strict=True):
+        for plane, person in zip(frame, people, strict=True):
+            for name in ("oval", "right eye", "left eye", "lips", "right brow", "left brow"):
+                line = (person[at.GROUPS[name], :2] * 16).astype(np.int32)
+                cv2.polylines(plane, [line], name[-4:] != "brow", 255, 1, cv2.LINE_AA, 4)
+            nose = (person[[168, 195, at.NOSE_TIP, at.NOSE_BASE], :2] * 16).astype(np.int32)
+            cv2.polylines(plane, [nose], False, 255, 1, cv2.LINE_AA, 4)
+    return out.astype(np.float32) / 255
+
+
+def places(maps: Float[Tensor, "T K H W"]) -> Float[Tensor, "T L h w"]:
+    """Maps of pixels as 4 x 4 values a place: averaged over 4 x 4 pixels, L = 16 K."""
+    step = PATCH * MULTIPLE
+    maps = F.pad(maps, (0, -maps.shape[3] % step, 0, -maps.shape[2] % step), mode="replicate")
+    return F.pixel_unshuffle(F.avg_pool2d(maps, PATCH // 4), 4)
+
+
+def _windows(frames: int) -> list[tuple[int, int]]:
+    """First and last-but-one frame of windows that overlap by at least OVERLAP."""
+    if frames <= WINDOW:
+        return [(0, frames)]
+    count = -(-(frames - OVERLAP) // (WINDOW - OVERLAP))
+    starts = np.linspace(0, frames - WINDOW, count).round().astype(int)
+    return [(int(start), int(start) + WINDOW) for start in starts]
+
+
+def _ramp(frames: int) -> Float[Tensor, "T 1 1 1"]:
+    """Weights of a window's frames: less toward its ends."""
+    rise = torch.arange(1, frames + 1).clamp(max=OVERLAP)
+    return rearrange(torch.minimum(rise, rise.flip(0)).float(), "t -> t 1 1 1")
+
+
+def _resized(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Averaged when it gets smaller, smooth when larger."""
+    smaller = shape[0] < picture.shape[0]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return cv2.resize(np.ascontiguousarray(picture), shape[1::-1], interpolation=how)

@@ -1,0 +1,213 @@
+"""Trains the kiss model: `accelerate launch -m kisslab.train.kiss`.
+
+(new_unet, Latents, encoded, draw_batch, losses, main)
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from diffusers import UNetSpatioTemporalConditionModel
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from kisslab.codec import PATCH, Codec
+from kisslab.identity import embed_crops
+from kisslab.kiss import CHANNELS, SIGMA_DATA, draw_points, encode, estimate, places
+from kisslab.records import Result, record
+from kisslab.train.card import Card, write_card
+from kisslab.train.lessons import Lesson
+from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
+
+DROP = 0.1  # how often each condition is left out
+OUTSIDE = 0.25  # weight of the background's error, people's is 1
+FRAMES = 12
+
+
+@record
+class Latents(Result):
+    """A lesson as the network sees it; half precision."""
+
+    told: Float[np.ndarray, "T K h w"]  # Conditions.told
+    truth: Float[np.ndarray, "T C h w"]
+    weight: Float[np.ndarray, "T 1 h w"]  # of each place's error
+    identity: Float[np.ndarray, "2 D"]
+
+
+def new_unet(identity: int = 128, latents: int = 64) -> UNetSpatioTemporalConditionModel:
+    """Three levels, spatial and temporal convolutions and attention; identities as tokens."""
+    unet = UNetSpatioTemporalConditionModel(
+        sample_size=16,
+        in_channels=latents + CHANNELS["motion"].stop,
+        out_channels=latents,
+        down_block_types=(
+            "CrossAttnDownBlockSpatioTemporal",
+            "CrossAttnDownBlockSpatioTemporal",
+            "DownBlockSpatioTemporal",
+        ),
+        up_block_types=(
+            "UpBlockSpatioTemporal",
+            "CrossAttnUpBlockSpatioTemporal",
+            "CrossAttnUpBlockSpatioTemporal",
+        ),
+        block_out_channels=(128, 192, 224),
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=32,
+        layers_per_block=1,
+        cross_attention_dim=identity,
+        num_attention_heads=(4, 6, 7),
+        num_frames=FRAMES,
+    )
+    torch.nn.init.zeros_(unet.conv_out.weight)  # training starts at "change nothing"
+    torch.nn.init.zeros_(unet.conv_out.bias)
+    return unet
+
+
+@torch.no_grad()
+def encoded(lesson: Lesson, codec: Codec, mirror: bool, seed: int) -> Latents:
+    """A lesson in latents, seen in a mirror or not, in colours drawn from `seed` (0: its own)."""
+    rng = np.random.default_rng([seed, 33])
+    flip = slice(None, None, -1 if mirror else 1)
+    gain = rng.uniform(0.85, 1.15, 3).astype(np.float32) if seed else np.ones(3, np.float32)
+    gamma = float(rng.uniform(0.75, 1.35)) if seed else 1.0
+
+    def shown(pixels: np.ndarray) -> np.ndarray:
+        return np.clip((pixels[..., flip, :] / np.float32(255)) ** gamma * gain, 0, 1)
+
+    width, height = lesson.source.shape[1], lesson.source.shape[0]
+    points = lesson.points.astype(float)
+    maps = draw_points(points, (height, width))[:, flip, :, flip]
+    sure = torch.from_numpy(lesson.confidence[..., flip].astype(np.float32) / 255)[:, None]
+    weight = OUTSIDE + (1 - OUTSIDE) * lesson.people[..., flip].astype(np.float32)
+    weight = torch.from_numpy(weight * lesson.graded[:, None, None])[:, None]
+    guide = encode(codec, shown(lesson.guide))
+    first = encode(codec, shown(lesson.source)[None]).expand_as(guide)
+    told = [guide, places(sure), first, places(torch.from_numpy(maps.copy()))]
+    crops = shown(lesson.crops)[flip]
+    return Latents(
+        told=torch.cat(told, dim=1).half().numpy(),
+        truth=encode(codec, shown(lesson.truth)).half().numpy(),
+        weight=F.avg_pool2d(weight, PATCH).half().numpy(),
+        identity=embed_crops(crops).astype(np.float32),
+    )
+
+
+def draw_batch(rng: np.random.Generator, kinds: list[list[Latents]], count: int) -> Batch:
+    """Lessons of every kind in turn; a third of the batches run there and back, twice as long.
+
+    The network sees the places in time of long clips that way. Noise and what is left out are
+    drawn here too, so that a batch is all that a step of training needs.
+    """
+    drawn = [kinds[k % len(kinds)] for k in range(count)]
+    chosen = [kind[int(rng.integers(len(kind)))] for kind in drawn]
+    order = np.arange(FRAMES)
+    if rng.random() < 0.33:
+        order, chosen = np.concatenate([order, order[::-1]]), chosen[: max(1, count // 2)]
+    elif rng.random() < 0.5:
+        order = order[::-1]
+    n = len(chosen)
+    told, truth, weight = (
+        torch.from_numpy(np.stack([getattr(x, name)[order] for x in chosen])).float()
+        for name in ("told", "truth", "weight")
+    )
+    identity = torch.from_numpy(np.stack([x.identity for x in chosen]))
+    for channels in CHANNELS.values():
+        kept = torch.from_numpy(rng.random(n) >= DROP).float()
+        told[:, :, channels] *= kept[:, None, None, None, None]
+    identity = identity * torch.from_numpy(rng.random(n) >= DROP).float()[:, None, None]
+    levels = np.exp(rng.normal(-1.0, 1.4, n)).clip(0.02, 5.0)
+    levels = np.where(rng.random(n) < 0.2, 5.0, levels)  # where every clip starts
+    noise = rng.normal(size=tuple(truth.shape)).astype(np.float32)
+    return {
+        "told": told,
+        "clean": truth - _base(told),
+        "noise": torch.from_numpy(noise),
+        "sigma": torch.from_numpy(levels.astype(np.float32)),
+        "weight": weight,
+        "identity": identity,
+    }
+
+
+def losses(unet: UNetSpatioTemporalConditionModel, batch: Batch) -> Batch:
+    """The preconditioned square error (Karras et al. 2022, eq. 8), weighted by place."""
+    sigma = batch["sigma"]
+    x = batch["clean"] + sigma[:, None, None, None, None] * batch["noise"]
+    fps = torch.full_like(sigma, 8.0)
+    clean = estimate(unet, x, sigma, batch["told"], batch["identity"], fps)
+    scale = (sigma**2 + SIGMA_DATA**2) / (sigma * SIGMA_DATA) ** 2
+    error = (clean - batch["clean"]) ** 2 * batch["weight"] * scale[:, None, None, None, None]
+    return {"square": error.mean() / batch["weight"].mean().clamp(min=1e-3)}
+
+
+def main(
+    lessons: Annotated[Path, typer.Option(help="folder of studio_*.npz and photos_*.npz")],
+    models: Annotated[Path, typer.Option(help="folder that holds codec/ and gets kiss/")],
+    work: Annotated[Path, typer.Option(help="folder of checkpoints and of encoded lessons")],
+    steps: int = 6000,
+    count: int = 4,
+    rate: float = 4e-4,
+) -> None:
+    """Train the kiss model on studio kisses and on photographs warped away and back."""
+    codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
+    kinds = [_read(lessons, kind, codec, work / "latents") for kind in ("studio", "photos")]
+    torch.manual_seed(0)
+    unet = new_unet(kinds[0][0].identity.shape[1])
+    recipe = Recipe(steps=steps, rate=rate, warmup=200, average=0.9995)
+    batch = partial(draw_batch, kinds=kinds, count=count)
+    unet = fit(unet, batch, losses, work, recipe).float().cpu()
+    unet.to(torch.float16).save_pretrained(models / "kiss")
+    write_card(
+        Card(
+            title="kisslab kiss model",
+            task="video latent diffusion (EDM preconditioning, UNetSpatioTemporalConditionModel) "
+            "that repaints a warped guide",
+            data=f"{len(kinds[0])} encoded clips of studio couples, {len(kinds[1])} of photographs "
+            "(SFHQ and SFHQ-T2I, David Beniaguev, MIT) warped away and back",
+            recipe=recipe,
+            seconds=seconds_spent(work),
+            figures={"loss": _last_loss(work)},
+            limits="Heads and shoulders of two adults at 256 pixels; hands, teeth and hair that "
+            "moves are unknown to it.",
+        ),
+        models / "kiss",
+        work,
+    )
+
+
+def _base(told: Float[Tensor, "B T K h w"]) -> Float[Tensor, "B T C h w"]:
+    """As `kisslab.kiss.known`, for a batch: the guide, or where it is dropped, the photo."""
+    guide = told[:, :, : CHANNELS["first"].stop - CHANNELS["first"].start]
+    given = guide.flatten(1).any(dim=1)[:, None, None, None, None]
+    return torch.where(given, guide, told[:, :, CHANNELS["first"]])
+
+
+def _read(folder: Path, kind: str, codec: Codec, cache: Path) -> list[Latents]:
+    """Every lesson twice: as it is, and mirrored in other colours. Encoded once, then kept."""
+    cache.mkdir(parents=True, exist_ok=True)
+    out = []
+    for path in tqdm(sorted(folder.glob(f"{kind}_*.npz")), desc=kind):
+        seed = int(path.stem.rpartition("_")[2])
+        for mirror in (False, True):
+            kept = cache / f"{path.stem}_{int(mirror)}.npz"
+            if not kept.exists():
+                encoded(Lesson.load(path), codec, mirror, seed if mirror else 0).save(kept)
+            out.append(Latents.load(kept))
+    if not out:
+        raise FileNotFoundError(f"{folder}: no {kind}_*.npz; write them with kisslab.train.lessons")
+    return out
+
+
+def _last_loss(work: Path) -> float:
+    rows = (work / "curve.csv").read_text().splitlines()[-20:]
+    return float(np.mean([float(row.split(",")[2]) for row in rows]))
+
+
+if __name__ == "__main__":
+    typer.run(main)
