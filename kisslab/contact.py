@@ -1,6 +1,6 @@
 """Two faces that must not pass through each other.
 
-(nose_crossings, placed_points, clear_poses, FaceShape)
+(nose_crossings, planned_points, placed_points, clear_poses, FaceShape)
 """
 
 from __future__ import annotations
@@ -32,15 +32,20 @@ def nose_crossings(motion: Motion, faces: Faces, soft: float = SOFT) -> Int[np.n
     return np.sum(depths > soft, axis=-1)
 
 
-def placed_points(motion: Motion, faces: Faces, frame: int) -> Float[np.ndarray, "2 478 3"]:
-    """Both rigid faces where the plan puts them in one frame, inter-ocular distances."""
-    t = slice(frame, frame + 1)
+def planned_points(motion: Motion, faces: Faces) -> Float[np.ndarray, "T 2 478 3"]:
+    """Where the plan has both rigid faces' points in every frame, pixels of the photo."""
     shapes = [FaceShape(faces, p, motion.anchors[p], motion.unit) for p in (0, 1)]
     placed = [
-        shapes[p].at(motion.position[t, p], motion.angles[t, p], motion.pucker[t, p])[0]
-        for p in (0, 1)
+        shape.at(motion.position[:, p], motion.angles[:, p], motion.pucker[:, p])
+        for p, shape in enumerate(shapes)
     ]
-    return np.stack(placed)
+    return np.stack(placed, axis=1) * motion.unit + [*motion.origin, 0.0]
+
+
+def placed_points(motion: Motion, faces: Faces, frame: int) -> Float[np.ndarray, "2 478 3"]:
+    """The same in one frame, inter-ocular distances from the plan's origin."""
+    points = planned_points(motion.pick([frame]), faces)[0]
+    return (points - [*motion.origin, 0.0]) / motion.unit
 
 
 def clear_poses(

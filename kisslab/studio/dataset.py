@@ -99,8 +99,8 @@ def write_all(
     task: Callable[[str, int], str],
     paths: list[Path],
     seeds: Sequence[int],
-    scheduler: str | None,
-    workers: int,
+    scheduler: str | None = None,
+    workers: int = 2,
 ) -> list[Path]:
     """Do task(path, seed) for every path that is not there yet, as `write_dataset` describes."""
     from dask.distributed import Client, LocalCluster, wait

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from kisslab.composite import compose
-from kisslab.contact import placed_points
+from kisslab.contact import planned_points
 from kisslab.cutout import cut_out
 from kisslab.faces import FaceError, Faces, find_faces
 from kisslab.guide import Guide, draw_guide
@@ -137,14 +137,13 @@ _STILL = 5  # frames at the end of a way back
 def _lesson(
     source: Photo, portrait: Photo, faces: Faces, motion: Motion, guide: Guide, truth: np.ndarray
 ) -> Lesson:
-    placed = np.stack([placed_points(motion, faces, t) for t in range(len(motion.gap))])
     return Lesson(
         source=_bytes(source.rgb),
         guide=_bytes(guide.frames),
         confidence=(guide.confidence.astype(np.float32) * 255 + 0.5).astype(np.uint8),
         truth=truth,
         people=guide.layers > 0,
-        points=(placed[..., :2] * motion.unit + motion.origin).astype(np.float16),
+        points=planned_points(motion, faces)[..., :2].astype(np.float16),
         crops=np.stack([align(_bytes(portrait.rgb), points) for points in faces.points]),
         contact=np.array([phase == "contact" for phase in motion.phases]),
         graded=np.ones(len(truth), bool),
@@ -198,8 +197,7 @@ def _way_back(motion: Motion, far: int, frames: int) -> Motion:
 
 def _posed(faces: Faces, motion: Motion, frame: int) -> Faces:
     """The faces as the plan has them in one frame."""
-    placed = placed_points(motion, faces, frame) * motion.unit
-    placed[..., :2] += motion.origin
+    placed = planned_points(motion.pick([frame]), faces)[0]
     boxes = np.concatenate([placed[..., :2].min(1), placed[..., :2].max(1)], axis=-1)
     return replace(faces, points=placed, boxes=boxes, angles=motion.angles[frame].copy())
 
