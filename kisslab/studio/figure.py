@@ -111,9 +111,7 @@ class Figure:
         skin, hairs = self.head.coarse.at(q)
         skin, ball = self._face(h, q, skin)
         skin, cloth = self._with_torso(p, skin)
-        return torch.stack(
-            [skin, ball, self._with_strands(q, hairs), cloth, glasses(self.head, h)]
-        )
+        return torch.stack([skin, ball, self._with_strands(q, hairs), cloth, glasses(self.head, h)])
 
     def part(self, k: int, p: Points) -> Distance:
         """Row `k` of `parts`, without the work for the others."""

@@ -129,13 +129,9 @@ def gradient(figure: Figure, others: list[Figure], p: Points, nearest: Tensor) -
     return out / length(out).clamp(min=1e-8)
 
 
-def _slope(
-    field: Callable[[Points], Tensor], others: list[Figure], p: Points, h: Tensor
-) -> Points:
+def _slope(field: Callable[[Points], Tensor], others: list[Figure], p: Points, h: Tensor) -> Points:
     """Direction of steepest ascent by four samples on a tetrahedron."""
-    corners = torch.tensor(
-        [[1.0, -1.0, -1.0, 1.0], [-1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, 1.0]]
-    )
+    corners = torch.tensor([[1.0, -1.0, -1.0, 1.0], [-1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, 1.0]])
     around = (p[:, None] + corners[:, :, None] * h).reshape(3, -1)
     return corners @ _pressed(field(around), others, around).reshape(4, -1)
 
@@ -161,8 +157,10 @@ def _march(
 ) -> tuple[Tensor, Tensor]:
     """Sphere tracing from `start`: which rays hit, and where along them."""
     index = torch.isfinite(start).nonzero()[:, 0]
+    if not len(index):
+        return index, start[index]
     t, along = start.index_select(0, index), directions.index_select(1, index)
-    end = t.max() + 4.5 if len(t) else 0.0
+    end = t.max() + 4.5
     t = _approach(figure, eye, along, t, end)
     keep = (t < end).nonzero()[:, 0]
     index, along = index.index_select(0, keep), along.index_select(1, keep)
