@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from kisslab.studio import (
     write_dataset,
 )
 from kisslab.studio.built import build
+from kisslab.studio.clips import render_pool
 from kisslab.studio.dataset import Shard, write_shard
 from kisslab.studio.figure import Figure
 from kisslab.studio.landmarks import NAMES
@@ -126,6 +128,13 @@ def test_landmarks_lie_on_the_surface_that_is_seen(picture):
     assert picture.visible[0, anatomy.NOSE_TIP]
 
 
+def test_nobody_in_view_leaves_the_wall(person):
+    scene = portrait(person, size=32)
+    away = render(replace(scene, camera=replace(scene.camera, origin=(-900.0, -900.0))))
+    assert (away.who == -1).all() and (away.parts == 0).all()
+    assert np.isfinite(away.rgb).all()
+
+
 def test_a_turned_head_hides_its_far_ear(person):
     names = list(NAMES)
     seen = render(portrait(person, yaw=60.0, size=96), antialias=1).anatomy_visible[0]
@@ -195,22 +204,46 @@ def test_photographed_keeps_the_people_and_changes_the_picture(person):
 
 
 @pytest.mark.slow
+def test_a_pool_draws_the_same_frames():
+    small = couple_portrait(sample_couple(1), size=32)
+    motion = plan_kiss(true_faces(small), "tender", seconds=0.5, fps=8.0)
+    alone = render_clip(small, motion, antialias=2)
+    with render_pool(2) as pool:
+        shared = render_clip(small, motion, antialias=2, pool=pool)
+    for a, b in zip(alone.frames, shared.frames, strict=True):
+        np.testing.assert_allclose(a.rgb, b.rgb, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_dataset_resumes_after_a_kill(tmp_path):
     """A whole run that dies loses at most the clip in hand; the next call completes the set."""
     kept = tmp_path / "clip_00000003.npz"
     write_shard(str(kept), 3, frames=4, size=32)
     before = kept.read_bytes()
-    work = (str(tmp_path / "clip_00000004.npz"), 4)
-    child = multiprocessing.get_context("spawn").Process(target=write_shard, args=work)
+    work = [(str(tmp_path / f"clip_{seed:08d}.npz"), seed) for seed in range(4, 10)]
+    child = multiprocessing.get_context("spawn").Process(target=_write_shards, args=(work,))
     child.start()
-    child.join(timeout=4.0)
+    _wait_for(Path(work[0][0]))
     child.kill()
     child.join()
-    assert not Path(work[0]).exists()
-    paths = write_dataset(tmp_path, (3, 4), frames=4, size=32, workers=1)
-    assert [p.exists() for p in paths] == [True, True]
+    assert not Path(work[-1][0]).exists()
+    paths = write_dataset(tmp_path, (3, 4, 5), frames=4, size=32, workers=1)
+    assert [p.exists() for p in paths] == [True, True, True]
     assert kept.read_bytes() == before
-    assert Shard.load(paths[1]).rgb.shape == (4, 24, 32, 3)
+    assert Shard.load(paths[2]).rgb.shape == (4, 24, 32, 3)
+
+
+def _write_shards(work: list[tuple[str, int]]) -> None:
+    """More shards than a test waits for."""
+    for path, seed in work:
+        write_shard(path, seed, frames=4, size=32)
+
+
+def _wait_for(path: Path, patience: float = 240.0) -> None:
+    end = time.monotonic() + patience
+    while not path.exists():
+        assert time.monotonic() < end, f"no {path.name} within {patience} s"
+        time.sleep(0.02)
 
 
 @pytest.mark.slow

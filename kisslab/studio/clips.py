@@ -1,6 +1,13 @@
-"""A scene that moves, with exact optical flow. (Take, render_clip, true_faces, motion_camera)"""
+"""A scene that moves, with exact optical flow.
+
+(Take, render_clip, render_pool, true_faces, motion_camera)
+"""
 
 from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,9 +39,12 @@ def motion_camera(motion: Motion, width: int, height: int) -> Camera:
     return Camera(width, height, motion.unit, (float(motion.origin[0]), float(motion.origin[1])))
 
 
-def render_clip(scene: Scene, motion: Motion, *, antialias: int = 4) -> Take:
+def render_clip(
+    scene: Scene, motion: Motion, *, antialias: int = 4, pool: Executor | None = None
+) -> Take:
     """Draw every frame of `motion`; `scene.poses` are replaced by the motion's.
 
+    With a `pool`, for example of `render_pool`, its processes share the frames.
     ValueError if the scene does not have the motion's two people.
     """
     if len(scene.people) != motion.position.shape[1]:
@@ -43,7 +53,8 @@ def render_clip(scene: Scene, motion: Motion, *, antialias: int = 4) -> Take:
             "use sample_couple"
         )
     scenes = [scene.posed(motion, t) for t in range(len(motion.position))]
-    frames = tuple(render(s, antialias=antialias) for s in scenes)
+    draw = partial(render, antialias=antialias)
+    frames = tuple(map(draw, scenes) if pool is None else pool.map(draw, scenes))
     pairs = [flow(a, s, b) for a, b, s in zip(frames, frames[1:], scenes[1:], strict=False)]
     return Take(
         frames=frames,
@@ -51,6 +62,15 @@ def render_clip(scene: Scene, motion: Motion, *, antialias: int = 4) -> Take:
         occluded=np.stack([p[1] for p in pairs]),
         motion=motion,
     )
+
+
+def render_pool(workers: int = 2) -> ProcessPoolExecutor:
+    """Processes that draw, one thread each, and keep what they baked: a context manager.
+
+    They start in seconds, so they pay from some ten frames on; two threads would gain nothing.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, spawn, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def true_faces(scene: Scene) -> Faces:
