@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,8 +22,11 @@ from torch.nn import functional as F
 from kisslab import anatomy as at
 from kisslab import zoo
 from kisslab.codec import PATCH, Codec
+from kisslab.contact import planned_points
+from kisslab.faces import Faces
 from kisslab.guide import Guide
 from kisslab.identity import Identity
+from kisslab.motion import Motion
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
@@ -31,7 +34,7 @@ from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
 SIGMA_DATA = 0.5  # deviation of what the model adds to the guide, in latents of deviation 1
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
-MULTIPLE = 4  # the network halves latents twice
+MULTIPLE = 2  # the network halves latents once
 CONDITIONS = ("guide", "first", "motion", "identity")
 CHANNELS = {"guide": slice(0, 80), "first": slice(80, 144), "motion": slice(144, 176)}
 
@@ -46,33 +49,21 @@ class KissModel:
 
 @record
 class Conditions(Result):
-    """What the model is told about a clip of T frames. Latents have C channels, h x w places.
+    """What the model is told about a clip of T frames. Latents have C channels, h x w places."""
 
-    A condition that is all zero is a condition that is not given.
-    """
-
-    guide: Float[Tensor, "T C h w"]  # latents of the guide's frames
-    confidence: Float[Tensor, "T 16 h w"]  # of the guide, 4 x 4 values a place
-    first: Float[Tensor, "C h w"]  # latents of the photo
-    motion: Float[Tensor, "T 32 h w"]  # both people's landmarks drawn, 4 x 4 values a place each
-    identity: Float[Tensor, "2 D"]  # unit vectors, left and right
+    guide: Float[np.ndarray, "T C h w"]  # latents of the guide's frames
+    confidence: Float[np.ndarray, "T 16 h w"]  # of the guide, 4 x 4 values a place
+    first: Float[np.ndarray, "C h w"]  # latents of the photo
+    motion: Float[np.ndarray, "T 32 h w"]  # both people's landmarks drawn, 4 x 4 values a place
+    identity: Float[np.ndarray, "2 D"]  # unit vectors, left and right
     fps: float
 
     @property
     def told(self) -> Float[Tensor, "T K h w"]:
         """All but the identity as the network's input channels, in the order of CHANNELS."""
-        first = repeat(self.first, "c h w -> t c h w", t=len(self.guide))
-        return torch.cat([self.guide, self.confidence, first, self.motion], dim=1)
-
-    def without(self, name: str) -> Conditions:
-        """The same with one of CONDITIONS taken away."""
-        taken = ("guide", "confidence") if name == "guide" else (name,)
-        return replace(self, **{key: torch.zeros_like(getattr(self, key)) for key in taken})
-
-    def cut(self, frames: slice) -> Conditions:
-        """Only these frames."""
-        names = ("guide", "confidence", "motion")
-        return replace(self, **{name: getattr(self, name)[frames] for name in names})
+        first = np.repeat(self.first[None], len(self.guide), axis=0)
+        parts = [self.guide, self.confidence, first, self.motion]
+        return torch.from_numpy(np.concatenate(parts, axis=1))
 
 
 @record
@@ -106,23 +97,24 @@ def load_kiss(folder: str | Path | None = None) -> KissModel:
 @torch.no_grad()
 def condition(
     photo: Photo,
+    faces: Faces,
+    motion: Motion,
     guide: Guide,
-    points: Float[np.ndarray, "T 2 478 2"],
     identity: Identity,
-    model: KissModel,
+    model: KissModel | None = None,
 ) -> Conditions:
-    """Everything the model is told, at its own size. points: of the plan, pixels of the photo."""
-    shape = model_shape(photo.rgb.shape[:2])
-    scale = np.array([shape[1] / photo.rgb.shape[1], shape[0] / photo.rgb.shape[0]])
-    frames = np.stack([_resized(f, shape) for f in guide.frames])
+    """Everything the model is told, at the model's own size. model: ours if none is given."""
+    codec = (model or load_kiss()).codec
+    high, wide = photo.rgb.shape[:2]
+    shape = model_shape((high, wide))
+    points = planned_points(motion, faces)[..., :2] * [shape[1] / wide, shape[0] / high]
     sure = np.stack([_resized(c.astype(np.float32), shape) for c in guide.confidence])
-    maps = draw_points(points * scale, shape)
     return Conditions(
-        guide=encode(model.codec, frames),
-        confidence=places(torch.from_numpy(sure)[:, None]),
-        first=encode(model.codec, _resized(photo.rgb, shape)[None])[0],
-        motion=places(torch.from_numpy(maps)),
-        identity=torch.from_numpy(np.array(identity.embeddings, dtype=np.float32)),
+        guide=encode(codec, np.stack([_resized(f, shape) for f in guide.frames])).numpy(),
+        confidence=places(torch.from_numpy(sure)[:, None]).numpy(),
+        first=encode(codec, _resized(photo.rgb, shape)[None])[0].numpy(),
+        motion=places(torch.from_numpy(draw_points(points, shape))).numpy(),
+        identity=identity.embeddings.astype(np.float32),
         fps=guide.fps,
     )
 
@@ -145,45 +137,43 @@ class Denoiser:
         motion: float = 1.0,
         identity: float = 1.0,
     ):
-        self.model, self.conditions = model, conditions
+        self.unet, self.fps = model.unet, torch.tensor([conditions.fps])
+        self.told, self.identity = conditions.told, torch.from_numpy(conditions.identity.copy())
         weights = dict(zip(CONDITIONS, (guide, first, motion, identity), strict=True))
         self.weights = {name: w for name, w in weights.items() if w != 1}
-        self.base = known(conditions)
-        self.branches: Tensor | None = None  # of the last call: D without each guided condition
+        self.base = known(self.told[None])[0]
+        self.branches: tuple[Tensor, ...] = ()  # of the last call: D without each guided condition
 
     def __call__(self, x: Float[Tensor, "T C h w"], sigma: float) -> Float[Tensor, "T C h w"]:
-        full = self._clean(x, sigma, self.conditions)
-        without = [self._clean(x, sigma, self.conditions.without(name)) for name in self.weights]
-        self.branches = torch.stack(without) if without else None
-        weights = self.weights.values()
-        return full + sum((w - 1) * (full - d) for w, d in zip(weights, without, strict=True))
+        full = self._clean(x, sigma, "")
+        self.branches = tuple(self._clean(x, sigma, name) for name in self.weights)
+        pairs = zip(self.weights.values(), self.branches, strict=True)
+        return full + sum((w - 1) * (full - without) for w, without in pairs)
 
-    def _clean(self, x: Tensor, sigma: float, given: Conditions) -> Tensor:
-        """The estimate of the clip's difference from `self.base`."""
-        shift = known(given) - self.base
+    def _clean(self, x: Tensor, sigma: float, without: str) -> Tensor:
+        """The estimate of the clip's difference from `self.base`, one condition left out."""
+        told = self.told.clone()
+        if without in CHANNELS:
+            told[:, CHANNELS[without]] = 0
+        identity = self.identity * (without != "identity")
+        shift = known(told[None])[0] - self.base
         total, count = torch.zeros_like(x), torch.zeros(len(x), 1, 1, 1)
         for start, stop in _windows(len(x)):
-            t = slice(start, stop)
-            weight = _ramp(stop - start)
-            total[t] += weight * (self._window(x[t] - shift[t], sigma, given.cut(t)) + shift[t])
+            t, weight = slice(start, stop), _ramp(stop - start)
+            part = self._window(x[t] - shift[t], sigma, told[t], identity)
+            total[t] += weight * (part + shift[t])
             count[t] += weight
         return total / count
 
-    def _window(self, x: Tensor, sigma: float, given: Conditions) -> Tensor:
+    def _window(self, x: Tensor, sigma: float, told: Tensor, identity: Tensor) -> Tensor:
+        level = torch.tensor([sigma], dtype=torch.float32)
         with torch.autocast("cpu", torch.bfloat16):
-            return estimate(
-                self.model.unet,
-                x[None],
-                torch.tensor([sigma], dtype=torch.float32),
-                given.told[None],
-                given.identity[None],
-                torch.tensor([given.fps]),
-            )[0]
+            return estimate(self.unet, x[None], level, told[None], identity[None], self.fps)[0]
 
 
 def sample(
-    model: KissModel,
     conditions: Conditions,
+    model: KissModel | None = None,
     *,
     steps: int = 8,
     seed: int = 0,
@@ -194,46 +184,52 @@ def sample(
 
     weights: guide, first, motion, identity, as in Denoiser; a seed gives one clip on one machine.
     """
-    denoiser = Denoiser(model, conditions, **weights)
+    denoiser = Denoiser(model or load_kiss(), conditions, **weights)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(denoiser.base.shape, generator=generator)
-    names = tuple(denoiser.weights)
+    base = denoiser.base.numpy()
     for step in sampler(denoiser, noise, karras_sigmas(steps)):
-        yield Step(
-            step.index,
-            step.sigma,
-            step.noisy + denoiser.base,
-            step.clean + denoiser.base,
-            denoiser.branches,
-            names,
+        yield replace(
+            step,
+            noisy=step.noisy + base,
+            clean=step.clean + base,
+            branches=tuple(branch.numpy() + base for branch in denoiser.branches),
+            without=tuple(denoiser.weights),
         )
 
 
 @torch.no_grad()
 def paint(
-    guide: Guide, conditions: Conditions, last: Step, model: KissModel, keep: float = 0.8
+    guide: Guide,
+    conditions: Conditions,
+    last: Step,
+    model: KissModel | None = None,
+    keep: float = 0.8,
 ) -> Painted:
     """The guide, changed as the model wants, with all the photograph's detail.
 
     guide + mask * upsample(decode(latents) - decode(guide's latents)), with the mask
     1 - keep * confidence: the codec's own error cancels wherever the model agrees with the guide.
     """
-    shape = guide.frames.shape[1:3]
-    inner = model_shape(shape)
-    made = decode(model.codec, last.clean)
-    known_ = decode(model.codec, conditions.guide)
-    small = (made - known_)[:, : inner[0], : inner[1]]
-    change = np.stack([_resized(frame, shape) for frame in small])
+    codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
+    high, wide = model_shape(shape)
+    change = np.empty(guide.frames.shape, np.float32)
+    for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
+        small = decode(codec, torch.from_numpy(made[None])) - decode(
+            codec, torch.from_numpy(had[None])
+        )
+        change[t] = _resized(small[0, :high, :wide], shape)
     mask = 1 - keep * guide.confidence.astype(np.float32)
     frames = np.clip(guide.frames + mask[..., None] * change, 0, 1)
     return Painted(frames=frames, change=change, mask=mask)
 
 
-def known(given: Conditions) -> Float[Tensor, "T C h w"]:
-    """What the model starts from: the guide; the photo in every frame; nothing."""
-    if given.guide.any():
-        return given.guide
-    return given.first.expand_as(given.guide)
+def known(told: Float[Tensor, "B T K h w"]) -> Float[Tensor, "B T C h w"]:
+    """What the model starts from: the guide; where there is none, the photo; or nothing."""
+    first = CHANNELS["first"]
+    guide = told[:, :, : first.stop - first.start]
+    given = guide.flatten(1).any(dim=1)[:, None, None, None, None]
+    return torch.where(given, guide, told[:, :, first])
 
 
 def estimate(

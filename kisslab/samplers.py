@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from kisslab.records import Result, record
 
 Clip = Float[Tensor, "*clip"]
+Array = Float[np.ndarray, "*clip"]
 Denoise = Callable[[Clip, float], Clip]
 
 
@@ -26,10 +28,10 @@ class Step(Result):
 
     index: int
     sigma: float  # noise level at which the network was asked
-    noisy: Clip  # what it was shown
-    clean: Clip  # its estimate of the clean clip
-    # The estimate without each condition that is guided, see Denoiser; empty when none is.
-    branches: Float[Tensor, "_B ..."] | None = None
+    noisy: Array  # what it was shown
+    clean: Array  # its estimate of the clean clip
+    # The estimate without each condition that is guided, see kiss.Denoiser.
+    branches: tuple[Array, ...] = ()
     without: tuple[str, ...] = ()  # which condition each branch lacks
 
 
@@ -56,7 +58,7 @@ def euler(denoise: Denoise, noise: Clip, sigmas: Float[Tensor, " S"]) -> Iterato
     x = noise * float(sigmas[0])
     for index, (sigma, later) in enumerate(_pairs(sigmas)):
         clean = denoise(x, sigma)
-        yield Step(index, sigma, x, clean)
+        yield _step(index, sigma, x, clean)
         x = x + (later - sigma) * (x - clean) / sigma
 
 
@@ -66,7 +68,7 @@ def heun(denoise: Denoise, noise: Clip, sigmas: Float[Tensor, " S"]) -> Iterator
     x = noise * float(sigmas[0])
     for index, (sigma, later) in enumerate(_pairs(sigmas)):
         clean = denoise(x, sigma)
-        yield Step(index, sigma, x, clean)
+        yield _step(index, sigma, x, clean)
         slope = (x - clean) / sigma
         ahead = x + (later - sigma) * slope
         if later > 0:  # the trapezoid's other side
@@ -82,7 +84,7 @@ def dpm_solver_2m(denoise: Denoise, noise: Clip, sigmas: Float[Tensor, " S"]) ->
     levels = sigmas.log().neg().tolist()
     for index, (sigma, later) in enumerate(_pairs(sigmas)):
         clean = denoise(x, sigma)
-        yield Step(index, sigma, x, clean)
+        yield _step(index, sigma, x, clean)
         width = levels[index + 1] - levels[index]
         if before is None or later == 0:
             target = clean
@@ -102,7 +104,7 @@ def few_step(
     x = noise * float(sigmas[0])
     for index, (sigma, later) in enumerate(_pairs(sigmas)):
         clean = denoise(x, sigma)
-        yield Step(index, sigma, x, clean)
+        yield _step(index, sigma, x, clean)
         fresh = torch.randn(x.shape, generator=generator).to(x)
         x = clean + later * fresh
 
@@ -120,6 +122,10 @@ def exact(clips: Float[Tensor, "N ..."]) -> Denoise:
         return torch.tensordot(weight, clips, dims=1)
 
     return denoise
+
+
+def _step(index: int, sigma: float, noisy: Clip, clean: Clip) -> Step:
+    return Step(index, sigma, noisy.cpu().numpy(), clean.cpu().numpy())
 
 
 def _pairs(sigmas: Float[Tensor, " S"]) -> list[tuple[float, float]]:

@@ -14,13 +14,12 @@ import torch
 import typer
 from diffusers import UNetSpatioTemporalConditionModel
 from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from kisslab.codec import PATCH, Codec
 from kisslab.identity import embed_crops
-from kisslab.kiss import CHANNELS, SIGMA_DATA, draw_points, encode, estimate, places
+from kisslab.kiss import CHANNELS, SIGMA_DATA, draw_points, encode, estimate, known, places
 from kisslab.records import Result, record
 from kisslab.train.card import Card, write_card
 from kisslab.train.lessons import Lesson
@@ -42,27 +41,19 @@ class Latents(Result):
 
 
 def new_unet(identity: int = 128, latents: int = 64) -> UNetSpatioTemporalConditionModel:
-    """Three levels, spatial and temporal convolutions and attention; identities as tokens."""
+    """Two levels; the lower one attends, in space, in time and to the identities' tokens."""
     unet = UNetSpatioTemporalConditionModel(
         sample_size=16,
         in_channels=latents + CHANNELS["motion"].stop,
         out_channels=latents,
-        down_block_types=(
-            "CrossAttnDownBlockSpatioTemporal",
-            "CrossAttnDownBlockSpatioTemporal",
-            "DownBlockSpatioTemporal",
-        ),
-        up_block_types=(
-            "UpBlockSpatioTemporal",
-            "CrossAttnUpBlockSpatioTemporal",
-            "CrossAttnUpBlockSpatioTemporal",
-        ),
-        block_out_channels=(128, 192, 224),
+        down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
+        up_block_types=("CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
+        block_out_channels=(128, 128),
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=32,
         layers_per_block=1,
         cross_attention_dim=identity,
-        num_attention_heads=(4, 6, 7),
+        num_attention_heads=4,
         num_frames=FRAMES,
     )
     torch.nn.init.zeros_(unet.conv_out.weight)  # training starts at "change nothing"
@@ -127,7 +118,7 @@ def draw_batch(rng: np.random.Generator, kinds: list[list[Latents]], count: int)
     noise = rng.normal(size=tuple(truth.shape)).astype(np.float32)
     return {
         "told": told,
-        "clean": truth - _base(told),
+        "clean": truth - known(told),
         "noise": torch.from_numpy(noise),
         "sigma": torch.from_numpy(levels.astype(np.float32)),
         "weight": weight,
@@ -179,13 +170,6 @@ def main(
         models / "kiss",
         work,
     )
-
-
-def _base(told: Float[Tensor, "B T K h w"]) -> Float[Tensor, "B T C h w"]:
-    """As `kisslab.kiss.known`, for a batch: the guide, or where it is dropped, the photo."""
-    guide = told[:, :, : CHANNELS["first"].stop - CHANNELS["first"].start]
-    given = guide.flatten(1).any(dim=1)[:, None, None, None, None]
-    return torch.where(given, guide, told[:, :, CHANNELS["first"]])
 
 
 def _read(folder: Path, kind: str, codec: Codec, cache: Path) -> list[Latents]:
