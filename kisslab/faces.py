@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from kisslab import anatomy as at
 from kisslab import show, zoo
+from kisslab.mesh import find_meshes
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 
@@ -99,8 +100,9 @@ def find_faces(
     photo: any picture; need: 1 or 2 faces; model: a face_landmarker.task (default: the zoo's);
     min_size: the least height of a face in pixels. Heads too small or too near the edge for the
     detector are looked for again in enlarged parts of the picture and with a border around it.
-    A packaged portrait falls back to the points that lie beside it when there is no model, or when
-    MediaPipe can't be loaded.
+    When there is no model, or when MediaPipe can't be loaded, a packaged portrait falls back to the
+    points that lie beside it and any other picture to our own networks (`mesh.find_meshes`); a note
+    says so. They are not used in place of a `model` that was named.
     FaceError: no face, fewer than `need`, or one of the `need` largest is below `min_size`; a
     smaller bystander is left out, and a note says so.
     Source: Kartynnik et al. 2019, "Real-time facial surface geometry from monocular video".
@@ -111,13 +113,20 @@ def find_faces(
     except (ImportError, OSError) as error:  # ModelMissing is one; so is MediaPipe without libGL
         found = _packaged_faces(photo, error)
         if found is None:
-            raise
+            found = _search(photo.rgb, need, _own_detector(error, model))
     return _check(found, photo, need, min_size)
 
 
 def track_faces(frames: Iterable[Pixels], model: Path | None = None) -> Iterator[Faces | None]:
-    """The two largest faces of every frame, left to right; None where fewer were found."""
-    with face_detector(model) as detect:
+    """The two largest faces of every frame, left to right; None where fewer were found.
+
+    Falls back to our own networks as `find_faces` does.
+    """
+    with ExitStack() as stack:
+        try:
+            detect = stack.enter_context(face_detector(model))
+        except (ImportError, OSError) as error:
+            detect = _own_detector(error, model)
         for frame in frames:
             found = _search(frame, 2, detect)
             yield _largest(found) if len(found.points) >= 2 else None
@@ -173,6 +182,33 @@ def _as_faces(answer: object, width: int, height: int) -> Faces:
     return found.pick(np.argsort(found.boxes[:, 0] + found.boxes[:, 2]))
 
 
+def _own_detector(error: Exception, model: Path | None) -> Callable[[Pixels], Faces]:
+    """Our own networks in MediaPipe's place; whoever named a model gets the error instead."""
+    if model is not None:
+        raise error
+    note = f"{_why(error)}: kisslab's own networks found the points, which are less exact"
+
+    def detect(rgb: Pixels) -> Faces:
+        found = find_meshes(rgb)
+        return Faces(
+            points=found.points,
+            boxes=_boxes(found.points),
+            angles=found.angles,
+            blendshapes=np.zeros((len(found.points), 52)),
+            expressions=("not measured",) * 52,
+            detector="kisslab-mesh",
+            models=("kisslab-mesh",),
+            notes=(note,),
+        )
+
+    return detect
+
+
+def _why(error: Exception) -> str:
+    missing = isinstance(error, zoo.ModelMissing)
+    return "no landmark model here" if missing else f"MediaPipe can't be loaded ({error})"
+
+
 def _search(rgb: Pixels, need: int, detect: Callable[[Pixels], Faces]) -> Faces:
     """The whole picture first; then with a border; then its halves and quarters, enlarged."""
     found = detect(rgb)
@@ -217,9 +253,10 @@ def _same(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> bool:
 def _check(found: Faces, photo: Photo, need: int, min_size: float) -> Faces:
     name = Path(photo.path).name or "the picture"
     if not len(found.points):
+        with_what = "".join(f" ({note})" for note in found.notes)
         raise FaceError(
             f"{name}: no face found; take a photo where the face is turned to the camera, evenly "
-            "lit and not covered"
+            f"lit and not covered{with_what}"
         )
     if len(found.points) < need:
         raise FaceError(
@@ -272,9 +309,7 @@ def _packaged_faces(photo: Photo, error: Exception) -> Faces | None:
     portraits = zoo.data_path("portraits").resolve()
     if not beside.is_relative_to(portraits) or not beside.is_file():
         return None
-    missing = isinstance(error, zoo.ModelMissing)
-    why = "no landmark model here" if missing else f"MediaPipe can't be loaded ({error})"
-    note = f"{why}: the points packaged beside this portrait are used"
+    note = f"{_why(error)}: the points packaged beside this portrait are used"
     return replace(
         Faces.load(beside), detector="packaged beside the portrait", models=(), notes=(note,)
     )
