@@ -109,7 +109,9 @@ def write_all(
     if not todo:
         return paths
     paths[0].parent.mkdir(parents=True, exist_ok=True)
-    cluster = scheduler or LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
+    cluster = scheduler or LocalCluster(
+        n_workers=workers, threads_per_worker=1, dashboard_address=None
+    )
     with Client(cluster) as client:
         tasks = [client.submit(task, path, seed, pure=False, retries=3) for path, seed in todo]
         wait(tasks)
