@@ -1,4 +1,7 @@
-"""Stage 1: a photo in, one or two faces out. (find_faces, track_faces, FaceError, Faces)"""
+"""Stage 1: a photo in, one or two faces out.
+
+(find_faces, track_faces, face_detector, mesh_detector, search, FaceError, Faces)
+"""
 
 from __future__ import annotations
 
@@ -109,11 +112,11 @@ def find_faces(
     """
     try:
         with face_detector(model) as detect:
-            found = _search(photo.rgb, need, detect)
+            found = search(photo.rgb, need, detect)
     except (ImportError, OSError) as error:  # ModelMissing is one; so is MediaPipe without libGL
         found = _packaged_faces(photo, error)
         if found is None:
-            found = _search(photo.rgb, need, _own_detector(error, model))
+            found = search(photo.rgb, need, _fallback(error, model))
     return _check(found, photo, need, min_size)
 
 
@@ -126,9 +129,9 @@ def track_faces(frames: Iterable[Pixels], model: Path | None = None) -> Iterator
         try:
             detect = stack.enter_context(face_detector(model))
         except (ImportError, OSError) as error:
-            detect = _own_detector(error, model)
+            detect = _fallback(error, model)
         for frame in frames:
-            found = _search(frame, 2, detect)
+            found = search(frame, 2, detect)
             yield _largest(found) if len(found.points) >= 2 else None
 
 
@@ -158,6 +161,36 @@ def face_detector(model: Path | None = None, most: int = 5) -> Iterator[Callable
         yield detect
 
 
+def mesh_detector(notes: tuple[str, ...] = ()) -> Callable[[Pixels], Faces]:
+    """A function from pixels to Faces by our own networks; they measure no blendshapes."""
+
+    def detect(rgb: Pixels) -> Faces:
+        found = find_meshes(rgb)
+        return Faces(
+            points=found.points,
+            boxes=_boxes(found.points),
+            angles=found.angles,
+            blendshapes=np.zeros((len(found.points), 52)),
+            expressions=("not measured",) * 52,
+            detector="kisslab-mesh",
+            models=("kisslab-mesh",),
+            notes=notes,
+        )
+
+    return detect
+
+
+def search(rgb: Pixels, need: int, detect: Callable[[Pixels], Faces]) -> Faces:
+    """The whole picture first; then with a border; then its halves and quarters, enlarged."""
+    found = detect(rgb)
+    if len(found.points) >= need:
+        return found
+    for view, scale, shift in _views(rgb):
+        more = detect(view).moved(1 / scale, -shift / scale)
+        found = _merge(found, more)
+    return found.pick(np.argsort(found.boxes[:, 0] + found.boxes[:, 2]))
+
+
 def _as_faces(answer: object, width: int, height: int) -> Faces:
     """MediaPipe's answer in our units: z is scaled as x is."""
     size = np.array([width, height, width], dtype=float)
@@ -182,42 +215,17 @@ def _as_faces(answer: object, width: int, height: int) -> Faces:
     return found.pick(np.argsort(found.boxes[:, 0] + found.boxes[:, 2]))
 
 
-def _own_detector(error: Exception, model: Path | None) -> Callable[[Pixels], Faces]:
+def _fallback(error: Exception, model: Path | None) -> Callable[[Pixels], Faces]:
     """Our own networks in MediaPipe's place; whoever named a model gets the error instead."""
     if model is not None:
         raise error
     note = f"{_why(error)}: kisslab's own networks found the points, which are less exact"
-
-    def detect(rgb: Pixels) -> Faces:
-        found = find_meshes(rgb)
-        return Faces(
-            points=found.points,
-            boxes=_boxes(found.points),
-            angles=found.angles,
-            blendshapes=np.zeros((len(found.points), 52)),
-            expressions=("not measured",) * 52,
-            detector="kisslab-mesh",
-            models=("kisslab-mesh",),
-            notes=(note,),
-        )
-
-    return detect
+    return mesh_detector((note,))
 
 
 def _why(error: Exception) -> str:
     missing = isinstance(error, zoo.ModelMissing)
     return "no landmark model here" if missing else f"MediaPipe can't be loaded ({error})"
-
-
-def _search(rgb: Pixels, need: int, detect: Callable[[Pixels], Faces]) -> Faces:
-    """The whole picture first; then with a border; then its halves and quarters, enlarged."""
-    found = detect(rgb)
-    if len(found.points) >= need:
-        return found
-    for view, scale, shift in _views(rgb):
-        more = detect(view).moved(1 / scale, -shift / scale)
-        found = _merge(found, more)
-    return found.pick(np.argsort(found.boxes[:, 0] + found.boxes[:, 2]))
 
 
 def _views(rgb: Pixels) -> Iterator[tuple[Pixels, float, Float[np.ndarray, "2"]]]:

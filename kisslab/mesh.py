@@ -130,7 +130,7 @@ def _mesh(
         fine.astype(np.float32), shifted, (CROP, CROP), borderMode=cv2.BORDER_REPLICATE
     )
     points, score = _session("mesh").run(None, {"input": crop.transpose(2, 0, 1)[None]})
-    points = (points[0].astype(float) + [0.5, 0.5, 0]) * CROP
+    points = (points[0] + np.array([0.5, 0.5, 0.0])) * CROP
     back = np.linalg.inv(matrix[:, :2])
     plane = (points[:, :2] - matrix[:, 2]) @ back.T
     return np.column_stack([plane, points[:, 2] / scale]), float(score[0])

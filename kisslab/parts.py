@@ -64,5 +64,5 @@ def _session() -> object:
     """Read once per process."""
     from onnxruntime import InferenceSession
 
-    path = zoo.data_path("models/kisslab-mesh/parts.onnx")
+    path = zoo.data_path("models/kisslab-parts/parts.onnx")
     return InferenceSession(path, providers=["CPUExecutionProvider"])

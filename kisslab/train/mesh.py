@@ -1,4 +1,7 @@
-"""Trains the mesh: `accelerate launch -m kisslab.train.mesh`. (MeshNet, losses, mesh_batch, main)"""
+"""Trains the mesh: `accelerate launch -m kisslab.train.mesh`.
+
+(MeshNet, losses, mesh_batch, error, main)
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from kisslab import anatomy as at
-from kisslab.faces import Faces, _search, face_detector
+from kisslab.faces import Faces, face_detector, search
 from kisslab.records import Result, record
 from kisslab.studio.dataset import Views
 from kisslab.studio.template import face_template
@@ -187,7 +187,7 @@ def _asked_once() -> Iterator[Ask]:
 
         def ask(path: Path, pictures: np.ndarray) -> list[np.ndarray | None]:
             if not path.exists():
-                found = [_search(p.astype(np.float32) / 255, 1, detect) for p in pictures]
+                found = [search(p.astype(np.float32) / 255, 1, detect) for p in pictures]
                 points = np.stack([_largest(f) for f in found])
                 np.save(path, points.astype(np.float32))
             stored = np.load(path)
