@@ -1,21 +1,23 @@
 """Clips that the kiss model learns from: a photo, its guide, and what should have come out.
 
-(Lesson, write_studio, write_photographs, studio_lesson, photograph_lesson)
+(Case, studio_case, photograph_case, Lesson, write_studio, write_photographs)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from kisslab.composite import compose
+from kisslab.composite import Composite, compose
 from kisslab.contact import planned_points
 from kisslab.cutout import cut_out
 from kisslab.faces import FaceError, Faces, find_faces
@@ -33,42 +35,40 @@ from kisslab.studio.scene import couple_portrait, photographed
 from kisslab.train.pictures import photographs
 
 WIDTH, HEIGHT = 256, 192  # pixels of every lesson
+STILL = 5  # frames at the end of a way back
 LEAST_GAP = 0.35  # inter-ocular distances: closer faces hide each other and can't be warped back
 
 
 @record
+class Case(Result):
+    """What the pipeline has before the diffusion stage, and what should come out of it."""
+
+    photo: Photo  # that the guide was drawn from
+    portrait: Photo  # that shows who they are
+    faces: Faces  # in the portrait
+    motion: Motion
+    guide: Guide
+    truth: UInt8[np.ndarray, "T H W 3"]
+    people: Bool[np.ndarray, "T H W"]  # where the people are, in truth or guide
+    graded: Bool[np.ndarray, " T"]  # the truth is known
+
+
+@record
 class Lesson(Result):
-    """One clip. T frames of H x W pixels; the source is the photo that the guide was drawn from."""
+    """A case as training data. T frames of H x W pixels."""
 
     source: UInt8[np.ndarray, "H W 3"]
     guide: UInt8[np.ndarray, "T H W 3"]
     confidence: UInt8[np.ndarray, "T H W"]  # 255: the source's own pixel
     truth: UInt8[np.ndarray, "T H W 3"]
-    people: Bool[np.ndarray, "T H W"]  # where the people are, in truth or guide
+    people: Bool[np.ndarray, "T H W"]
     points: Float[np.ndarray, "T 2 478 2"]  # of the plan, pixels
     crops: UInt8[np.ndarray, "2 112 112 3"]  # both faces, aligned for an ArcFace
-    contact: Bool[np.ndarray, " T"]
-    graded: Bool[np.ndarray, " T"]  # the truth is known
+    graded: Bool[np.ndarray, " T"]
 
 
-def write_studio(folder: str | Path, seeds: Sequence[int], **options) -> list[Path]:
-    """One studio lesson a seed, resumable and in parallel as `kisslab.studio.write_dataset` is."""
-    paths = [Path(folder) / f"studio_{seed:08d}.npz" for seed in seeds]
-    return write_all(studio_lesson, paths, seeds, **options)
-
-
-def write_photographs(
-    folder: str | Path, photos: str | Path, seeds: Sequence[int], *, held: bool = False, **options
-) -> list[Path]:
-    """One lesson of two photographs a seed (see `photograph_lesson`); options as `write_all`."""
-    paths = [Path(folder) / f"photos_{seed:08d}.npz" for seed in seeds]
-    task = partial(photograph_lesson, photos=str(photos), held=held)
-    return write_all(task, paths, seeds, **options)
-
-
-def studio_lesson(path: str, seed: int, *, frames: int = 12) -> str:
+def studio_case(seed: int, *, frames: int = 12) -> Case:
     """A studio couple's kiss: the guide from the first frame against the exact frames."""
-    torch.set_num_threads(1)
     rng = np.random.default_rng([seed, 31])
     scene = couple_portrait(sample_couple(seed), yaw=float(rng.uniform(5, 28)), size=WIDTH)
     scene = photographed(scene, seed)
@@ -80,74 +80,108 @@ def studio_lesson(path: str, seed: int, *, frames: int = 12) -> str:
     motion = plan_kiss(faces, style, seed=seed)
     motion = motion.pick(_window(motion, frames, rng))
     photo = photo_from_array(_bytes(first.rgb))
-    cutout = cut_out(photo, faces, mattes=_mattes(first, rng))
-    guide = draw_guide(photo, faces, motion, cutout)
+    guide = draw_guide(photo, faces, motion, cut_out(photo, faces, mattes=_mattes(first, rng)))
     takes = [render(scene.posed(motion, t)) for t in range(frames)]
-    lesson = _lesson(
-        photo, photo, faces, motion, guide, np.stack([_bytes(take.rgb) for take in takes])
+    return Case(
+        photo=photo,
+        portrait=photo,
+        faces=faces,
+        motion=motion,
+        guide=guide,
+        truth=np.stack([_bytes(take.rgb) for take in takes]),
+        people=np.stack([take.parts > 0 for take in takes]) | (guide.layers > 0),
+        graded=np.ones(frames, bool),
     )
-    people = np.stack([take.parts > 0 for take in takes]) | (guide.layers > 0)
-    replace(lesson, people=people).save(path)
-    return path
 
 
-def photograph_lesson(
-    path: str, seed: int, *, photos: str, held: bool = False, frames: int = 12
-) -> str:
+def photograph_case(seed: int, photos: str, *, held: bool = False, frames: int = 12) -> Case:
     """Two photographs, warped away by a plan and back again: the truth is what they show.
 
     The source is the couple's picture warped to some frame of a plan; the guide is drawn from that
     and leads back to the first frame, where it stays. Only there the truth is known.
     """
-    cv2.setNumThreads(1)
     rng = np.random.default_rng([seed, 32])
-    find = partial(find_faces, min_size=0)
-    for _ in range(20):  # some photographs are profiles, or show no face that can be cut out
-        pair = [_shrunk(load_photo(p)) for p in rng.choice(photographs(photos, held=held), 2)]
-        try:
-            couple = compose(pair[0], pair[1], height=160, find=find)
-            break
-        except FaceError:
-            continue
+    couple = _couple(photographs(photos, held=held), rng)
     style = STYLES[int(rng.integers(len(STYLES)))].name
     motion = plan_kiss(couple.faces, style, seed=seed)
     far = _farthest(motion, rng)
     away = draw_guide(couple.photo, couple.faces, motion.pick([far]), couple.cutout)
-    back = _way_back(motion, far, frames)
     source, faces = (
         photo_from_array(np.clip(away.frames[0], 0, 1)),
         _posed(couple.faces, motion, far),
     )
     cutout = cut_out(source, faces, mattes=_layers(away))
     pad = cutout.margin
-    known = np.pad(away.confidence[0] > 0.3, pad)
-    cutout = replace(cutout, known=cutout.known & known, seen=cutout.seen & (away.layers[0] == 0))
+    sure = np.pad(away.confidence[0] > 0.3, pad)  # what the first warp made up is no truth
+    cutout = replace(cutout, known=cutout.known & sure, seen=cutout.seen & (away.layers[0] == 0))
+    back = _way_back(motion, far, frames)
     guide = draw_guide(source, faces, back, cutout)
-    truth = np.repeat(_bytes(couple.photo.rgb)[None], frames, axis=0)
-    lesson = _lesson(source, couple.photo, couple.faces, back, guide, truth)
-    people = (guide.layers > 0) | (couple.cutout.alpha.max(0) > 0.5)[pad:-pad, pad:-pad]
-    graded = np.arange(frames) >= frames - _STILL
-    _tall(replace(lesson, people=people, graded=graded)).save(path)
+    inside = couple.cutout.alpha.max(axis=0)[pad:-pad, pad:-pad] > 0.5
+    return Case(
+        photo=source,
+        portrait=couple.photo,
+        faces=couple.faces,
+        motion=back,
+        guide=guide,
+        truth=np.repeat(_bytes(couple.photo.rgb)[None], frames, axis=0),
+        people=(guide.layers > 0) | inside,
+        graded=np.arange(frames) >= frames - STILL,
+    )
+
+
+def write_studio(folder: str | Path, seeds: Sequence[int], **options: Any) -> list[Path]:
+    """One studio lesson a seed, resumable and in parallel as `kisslab.studio.write_dataset` is."""
+    paths = [Path(folder) / f"studio_{seed:08d}.npz" for seed in seeds]
+    return write_all(partial(_write, studio_case), paths, seeds, **options)
+
+
+def write_photographs(
+    folder: str | Path, photos: str | Path, seeds: Sequence[int], **options: Any
+) -> list[Path]:
+    """One lesson of two photographs a seed, none of them held out; options as `write_all`."""
+    paths = [Path(folder) / f"photos_{seed:08d}.npz" for seed in seeds]
+    case = partial(photograph_case, photos=str(photos))
+    return write_all(partial(_write, case), paths, seeds, **options)
+
+
+def _write(make: Callable[[int], Case], path: str, seed: int) -> str:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _lesson(make(seed)).save(path)
     return path
 
 
-_STILL = 5  # frames at the end of a way back
-
-
-def _lesson(
-    source: Photo, portrait: Photo, faces: Faces, motion: Motion, guide: Guide, truth: np.ndarray
-) -> Lesson:
+def _lesson(case: Case) -> Lesson:
+    pixels = _bytes(case.portrait.rgb)
+    points = planned_points(case.motion, case.faces)[..., :2]
+    top = (HEIGHT - case.photo.rgb.shape[0]) // 2
+    sure = (case.guide.confidence.astype(np.float32) * 255 + 0.5).astype(np.uint8)
     return Lesson(
-        source=_bytes(source.rgb),
-        guide=_bytes(guide.frames),
-        confidence=(guide.confidence.astype(np.float32) * 255 + 0.5).astype(np.uint8),
-        truth=truth,
-        people=guide.layers > 0,
-        points=planned_points(motion, faces)[..., :2].astype(np.float16),
-        crops=np.stack([align(_bytes(portrait.rgb), points) for points in faces.points]),
-        contact=np.array([phase == "contact" for phase in motion.phases]),
-        graded=np.ones(len(truth), bool),
+        source=_tall(_bytes(case.photo.rgb)[None])[0],
+        guide=_tall(_bytes(case.guide.frames)),
+        confidence=_tall(sure),
+        truth=_tall(case.truth),
+        people=_tall(case.people),
+        points=(points + np.array([0, top])).astype(np.float16),
+        crops=np.stack([align(pixels, face) for face in case.faces.points]),
+        graded=case.graded,
     )
+
+
+def _tall(stack: np.ndarray) -> np.ndarray:
+    """Continued above and below to HEIGHT pixels; axis 1 goes down."""
+    more = HEIGHT - stack.shape[1]
+    widths = [(0, 0), (more // 2, more - more // 2), *[(0, 0)] * (stack.ndim - 2)]
+    return np.pad(stack, widths, mode="edge")
+
+
+def _couple(paths: list[Path], rng: np.random.Generator) -> Composite:
+    """Two photographs in one small picture; tries others where there is no face to be cut out."""
+    for _ in range(20):
+        one, two = (_shrunk(load_photo(path)) for path in rng.choice(paths, 2, replace=False))
+        with suppress(FaceError):
+            return compose(one, two, height=160, find=partial(find_faces, min_size=0))
+    raise FaceError(f"no two of {len(paths)} photographs show faces that can be put together")
 
 
 def _shaken(faces: Faces, rng: np.random.Generator) -> Faces:
@@ -191,8 +225,8 @@ def _farthest(motion: Motion, rng: np.random.Generator) -> int:
 
 def _way_back(motion: Motion, far: int, frames: int) -> Motion:
     """From frame `far` to the first one, in which it stays."""
-    way = np.linspace(far, 0, frames - _STILL + 1)[1:]
-    return motion.pick([*way.round().astype(int), *[0] * (_STILL - 1)])
+    way = np.linspace(far, 0, frames - STILL + 1)[1:]
+    return motion.pick([*way.round().astype(int), *[0] * (STILL - 1)])
 
 
 def _posed(faces: Faces, motion: Motion, frame: int) -> Faces:
@@ -207,21 +241,6 @@ def _layers(guide: Guide) -> Float[np.ndarray, "2 H W"]:
     return np.stack(
         [cv2.GaussianBlur((guide.layers[0] == k).astype(np.float32), (0, 0), 0.7) for k in (1, 2)]
     )
-
-
-def _tall(lesson: Lesson) -> Lesson:
-    """Continued above and below to HEIGHT pixels."""
-    more = HEIGHT - lesson.source.shape[0]
-    top, bottom = more // 2, more - more // 2
-
-    def padded(x: np.ndarray) -> np.ndarray:
-        rows = 0 if x is lesson.source else 1
-        widths = [(0, 0)] * rows + [(top, bottom)] + [(0, 0)] * (x.ndim - rows - 1)
-        return np.pad(x, widths, mode="edge")
-
-    names = ("source", "guide", "confidence", "truth", "people")
-    arrays = {name: padded(getattr(lesson, name)) for name in names}
-    return replace(lesson, points=lesson.points + np.float16([0, top]), **arrays)
 
 
 def _shrunk(photo: Photo, size: int = 256) -> Photo:
