@@ -36,7 +36,7 @@ class Identity(Result):
 
     crops: Float[np.ndarray, "P 112 112 3"]  # aligned: eyes, nose and mouth on TEMPLATE
     embeddings: Float[np.ndarray, "P D"]  # unit length
-    model: str  # the model folder or file that made them
+    model: str  # name of the model folder or file that made them
 
     def cosine(self, other: Identity) -> Float[np.ndarray, "P Q"]:
         """Likeness of everyone here to everyone there, -1 to 1: dot products of unit vectors.
@@ -65,7 +65,7 @@ def embed(photo: Photo, faces: Faces, model: str | Path | None = None) -> Identi
     ValueError: see embed_crops. Source: Deng et al. 2019, "ArcFace".
     """
     crops = np.stack([align(photo.rgb, points) for points in faces.points])
-    return Identity(crops, embed_crops(crops, model), str(model or OURS))
+    return Identity(crops, embed_crops(crops, model), _place(model or OURS).name)
 
 
 def embed_crops(

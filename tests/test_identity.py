@@ -30,9 +30,9 @@ def packaged(name: str) -> tuple[Photo, Faces]:
 
 def again(number: int, faces: Faces) -> Identity:
     """Sample single `number` rendered anew: another yaw, plain light and background."""
-    picture = render(portrait(sample_person(SINGLES[number - 1]), yaw=-12.0, size=192))
+    picture = render(portrait(sample_person(SINGLES[number - 1]), yaw=-12.0, size=160))
     points = np.concatenate([picture.points[:1], np.zeros((1, 478, 1))], axis=-1)
-    return embed(photo_from_array(picture.rgb), replace(faces.pick([0]), points=points))
+    return embed(photo_from_array(picture.rgb), replace(faces, points=points))
 
 
 def test_crops_are_aligned_as_insightface_does():
@@ -68,15 +68,16 @@ def test_embeddings_are_what_insightface_computes():
     assert np.allclose(np.linalg.norm(identity.embeddings, axis=1), 1, atol=1e-5)
 
 
-def test_one_person_is_liker_to_themselves_than_to_another():
-    known = [embed(*packaged(f"single_{k:02d}")) for k in (1, 2, 3)]
-    for number in (1, 2, 3):
-        cosines = [again(number, packaged("single_01")[1]).cosine(other)[0, 0] for other in known]
-        assert int(np.argmax(cosines)) == number - 1, cosines
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_person_is_liker_to_themselves_than_to_another(number: int):
+    anew = again(number, packaged("single_01")[1])
+    cosines = [anew.cosine(embed(*packaged(f"single_{k:02d}")))[0, 0] for k in (1, 2, 3, 4)]
+    assert int(np.argmax(cosines)) == number - 1, cosines
 
 
-def test_the_pack_loads_as_any_other(tmp_path: Path, models: Path):
+def test_the_pack_loads_as_any_other(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch):
     root = tmp_path / "insightface"
+    monkeypatch.chdir(tmp_path)  # insightface takes a folder of that name here before any root
     folder = root / "models" / "kisslab"
     shutil.copytree(PACK, folder)
     if not (folder / "det.onnx").exists():  # the judge's detector stands in, here only
