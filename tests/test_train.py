@@ -1,0 +1,116 @@
+"""The training loop resumes exactly; lessons are what they say; cards carry the facts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kisslab.contact import planned_points
+from kisslab.train.card import Card, write_card
+from kisslab.train.lessons import photograph_case, studio_case
+from kisslab.train.loop import Recipe, fit, seconds_spent
+from kisslab.train.pictures import crops, held_out, photographs, varied
+
+RECIPE = Recipe(steps=24, rate=0.05, warmup=2, average=0.5, save_every=4, precision="no")
+
+
+def line(rng: np.random.Generator) -> dict[str, torch.Tensor]:
+    """Points on y = 3 x - 1."""
+    x = torch.from_numpy(rng.uniform(-1, 1, (16, 1)).astype(np.float32))
+    return {"x": x, "y": 3 * x - 1}
+
+
+def square(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"square": ((model(batch["x"]) - batch["y"]) ** 2).mean()}
+
+
+def model() -> torch.nn.Linear:
+    torch.manual_seed(0)
+    return torch.nn.Linear(1, 1)
+
+
+def weights(trained: torch.nn.Module) -> list[float]:
+    return [float(p.detach()) for p in trained.parameters()]
+
+
+def test_training_finds_the_line(tmp_path: Path) -> None:
+    longer = replace(RECIPE, steps=400)
+    slope, offset = weights(fit(model(), line, square, tmp_path, longer))
+    assert abs(slope - 3) < 0.05 and abs(offset + 1) < 0.05
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    whole = weights(fit(model(), line, square, tmp_path / "whole", RECIPE))
+    calls = []
+
+    def killed(rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        calls.append(rng)
+        if len(calls) == 15:
+            raise KeyboardInterrupt
+        return line(rng)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), killed, square, tmp_path / "killed", RECIPE)
+    states = list((tmp_path / "killed").glob("state_*"))
+    assert [s.name for s in states] == ["state_0000012"]
+    (tmp_path / "killed" / "state_0000016.part").mkdir()  # as a kill while saving leaves it
+    again = weights(fit(model(), line, square, tmp_path / "killed", RECIPE))
+    np.testing.assert_allclose(again, whole, rtol=1e-6)
+
+
+def test_cards_say_what_was_done(tmp_path: Path) -> None:
+    fit(model(), line, square, tmp_path / "work", RECIPE)
+    card = Card(
+        title="a line",
+        task="a straight line",
+        data="48 points",
+        recipe=RECIPE,
+        seconds=seconds_spent(tmp_path / "work"),
+        figures={"slope": 3.0},
+        limits="Only lines.",
+    )
+    text = write_card(card, tmp_path / "out", tmp_path / "work").read_text()
+    assert "| slope | 3 |" in text and "steps 24" in text and "license: apache-2.0" in text
+    assert (tmp_path / "out" / "curve.csv").read_text().startswith("step,seconds,square")
+
+
+def test_crops_and_variations_stay_pictures() -> None:
+    rng = np.random.default_rng(0)
+    stack = np.random.default_rng(1).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
+    x = crops(stack, rng, 5, 32)
+    assert x.shape == (5, 3, 32, 32)
+    y = varied(x, rng)
+    assert y.shape == x.shape and float(y.min()) >= 0 and float(y.max()) <= 1
+    assert float((y - x).abs().mean()) > 0.02
+
+
+def test_a_quarter_of_the_photographs_is_held_out(photos: Path) -> None:
+    held, kept = (photographs(photos, held=h) for h in (True, False))
+    assert not set(held) & set(kept) and all(map(held_out, held))
+    assert 0.15 < len(held) / (len(held) + len(kept)) < 0.35
+
+
+@pytest.mark.slow
+def test_a_studio_case_is_planned_where_the_people_really_are() -> None:
+    case = studio_case(910_001, frames=2)
+    planned = planned_points(case.motion, case.faces)[..., :2]
+    sure = case.guide.confidence.astype(float) > 0.95
+    face = sure & (case.guide.layers > 0) & case.people
+    error = np.abs(case.guide.frames - case.truth / 255.0)[face]
+    assert face.mean() > 0.01 and error.mean() < 0.12
+    height, width = case.truth.shape[1:3]
+    inside = (planned > 0) & (planned < [width, height])
+    assert inside.mean() > 0.95
+
+
+@pytest.mark.slow
+def test_a_photograph_comes_back_where_it_was(photos: Path, models: Path) -> None:
+    case = photograph_case(3, str(photos), held=False, frames=6)
+    last = case.guide.frames[-1]
+    sure = case.guide.confidence[-1].astype(float) > 0.9
+    face = sure & (case.guide.layers[-1] > 0)
+    off = np.abs(last - case.truth[-1] / 255.0)[face].mean()
+    moved = np.abs(np.roll(last, 6, axis=1) - case.truth[-1] / 255.0)[face].mean()
+    assert case.graded[-1] and face.mean() > 0.01 and off < 0.7 * moved
