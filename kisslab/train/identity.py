@@ -198,6 +198,17 @@ class ArcFace(nn.Module):
         return F.normalize(vectors) @ F.normalize(self.centres.float()).T
 
 
+class BothWays(nn.Module):
+    """What is exported: unit vectors of a crop and of its mirror image, summed."""
+
+    def __init__(self, embedder: Embedder):
+        super().__init__()
+        self.embedder = embedder
+
+    def forward(self, x: Float[Tensor, "B 3 112 112"]) -> Float[Tensor, "B D"]:
+        return F.normalize(self.embedder(x)) + F.normalize(self.embedder(x.flip(3)))
+
+
 def losses(model: nn.Module, batch: Batch, s: float = 32.0, m: float = 0.35) -> Batch:
     """Additive angular margin, eq. 3 of Deng et al. 2019: the true angle theta counts as theta + m.
 
@@ -233,7 +244,7 @@ def export(embedder: Embedder, root: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     some = torch.zeros(2, 3, SIDE, SIDE)
     program = torch.onnx.export(
-        embedder.eval(),
+        BothWays(embedder).eval(),
         (some,),
         input_names=["input.1"],  # insightface's own models call it so
         output_names=["embedding"],
