@@ -53,6 +53,7 @@ def fit(
     """
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
     set_seed(recipe.seed)
+    torch.set_flush_denormal(True)  # gradients near zero, as zeroed layers have them, are slow
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay
