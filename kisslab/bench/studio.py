@@ -237,7 +237,7 @@ def _gap(found: np.ndarray, groups: np.ndarray) -> float:
 
 def _identity_row(people: list[Person]) -> Row:
     """How often two renders of one person are more alike than renders of two people."""
-    analysis = _judge()
+    analysis = judge()
     prints = [[_print(analysis, p, 17 * k + side) for side in (0, 1)] for k, p in enumerate(people)]
     prints = [pair for pair in prints if pair[0] is not None and pair[1] is not None]
     one, two = (np.stack([pair[side] for pair in prints]) for side in (0, 1))
@@ -247,7 +247,7 @@ def _identity_row(people: list[Person]) -> Row:
     return row("judge_same_above_other", share, "share", ">= 0.95", others.size)
 
 
-def _judge() -> FaceAnalysis:
+def judge() -> FaceAnalysis:
     """The independent recogniser in KISSLAB_MODELS/insightface. FileNotFoundError without it."""
     folder = Path(os.environ.get("KISSLAB_MODELS", "")) / "insightface"
     if not (folder / "models" / "judge").is_dir():
