@@ -286,22 +286,52 @@ def test_a_packaged_portrait_needs_no_mediapipe(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "mediapipe", None)  # importing it is an ImportError
     found = find_faces(load_photo(zoo.demo_portraits()[0]))
     assert "MediaPipe can't be loaded (import of mediapipe halted" in found.notes[0]
-    with pytest.raises(ImportError):
-        find_faces(photo_from_array(np.full((300, 400, 3), 0.5, np.float32)))
 
 
-def test_a_missing_model_is_said_before_mediapipe_is_imported(
-    nowhere: None, monkeypatch: pytest.MonkeyPatch
+def shifted_copy(name: str) -> Photo:
+    """A packaged portrait's picture, from no file: nothing lies beside it."""
+    return photo_from_array(load_photo(zoo.data_path(f"portraits/{name}.jpg")).rgb.copy())
+
+
+def test_without_a_model_our_own_networks_find_the_faces_and_it_is_said(nowhere: None) -> None:
+    found = find_faces(shifted_copy("couple_01"), need=2)
+    packaged = Faces.load(zoo.data_path("portraits/couple_01.faces.npz"))
+    assert found.detector == "kisslab-mesh" and found.models == ("kisslab-mesh",)
+    assert found.notes[0].startswith("no landmark model here: kisslab's own networks found")
+    assert set(found.expressions) == {"not measured"} and not found.blendshapes.any()
+    for person in (0, 1):
+        assert apart(found.points[person], packaged.points[person], packaged.iod[person]) < 0.08
+        np.testing.assert_allclose(found.angles[person], packaged.angles[person], atol=12)
+
+
+def test_without_mediapipe_our_own_networks_find_the_faces(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(zoo.ModelMissing):
-        find_faces(photo_from_array(np.full((300, 400, 3), 0.5, np.float32)))
+    monkeypatch.setattr(zoo, "find_model", lambda name, path=None: Path("here.task"))
+    monkeypatch.setitem(sys.modules, "mediapipe", None)  # importing it is an ImportError
+    found = find_faces(shifted_copy("single_01"))
+    assert found.detector == "kisslab-mesh"
+    assert found.notes[0].startswith("MediaPipe can't be loaded (import of mediapipe halted")
 
 
-def test_without_a_model_any_other_photo_says_so(nowhere: None) -> None:
-    photo = photo_from_array(np.full((300, 400, 3), 0.5, np.float32))
-    with pytest.raises(zoo.ModelMissing, match=r"face_landmarker\.task"):
-        find_faces(photo)
+def test_without_a_model_faces_are_tracked_by_our_own_networks(nowhere: None) -> None:
+    both, empty = shifted_copy("couple_06").rgb, np.full((512, 820, 3), 0.5, np.float32)
+    first, second = track_faces([both, empty])
+    assert first.detector == "kisslab-mesh" and len(first.points) == 2
+    assert first.boxes[0, 0] < first.boxes[1, 0] and second is None
+
+
+def test_who_names_a_model_gets_no_other(nowhere: None) -> None:
+    with pytest.raises(zoo.ModelMissing, match=r"mine\.task: no such file"):
+        find_faces(shifted_copy("single_01"), model=Path("mine.task"))
+    with pytest.raises(zoo.ModelMissing, match=r"mine\.task: no such file"):
+        next(track_faces([shifted_copy("single_01").rgb], model=Path("mine.task")))
+
+
+def test_without_a_model_a_wall_is_no_face_and_the_reason_is_added(nowhere: None) -> None:
+    wall = photo_from_array(np.full((300, 400, 3), 0.5, np.float32))
+    with pytest.raises(FaceError, match=r"no face found; .* \(no landmark model here: kisslab's"):
+        find_faces(wall)
 
 
 def test_packaged_points_are_what_the_model_finds(models: Path) -> None:

@@ -1,4 +1,4 @@
-"""Networks as ONNX files with half-size weights. (fused, export, settled)"""
+"""Networks as ONNX files with half-size weights. (plain, settled, fused, export)"""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SMALLEST = 64  # numbers; smaller tensors stay as they are
+
+
+def plain(net: nn.Module, trained: nn.Module) -> nn.Module:
+    """The trained weights in `net`, for accelerate leaves its mixed precision on what it trained."""
+    net.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
+    return net
 
 
 def settled(net: nn.Module, batches: list[torch.Tensor]) -> nn.Module:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from kisslab import anatomy as at
 from kisslab.mesh import CROP, SHARE, upright
 from kisslab.train.card import Card, write_card
-from kisslab.train.export import export, fused, settled
+from kisslab.train.export import export, fused, plain, settled
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 from kisslab.train.people import (
     SIZE,
@@ -190,7 +190,8 @@ def main(
     net = MeshNet()
     learn_shapes(net, _shapes(people, 3000))
     recipe = Recipe(steps=steps, rate=2e-3, save_every=100, average=0.997)
-    net = fit(net, batch, losses, work, recipe).float().cpu()
+    trained = fit(net, batch, losses, work, recipe)
+    net = plain(MeshNet(), trained)
     net = settled(net, [batch(np.random.default_rng([2, k]))["pictures"] for k in range(24)])
     example = torch.zeros(1, 3, CROP, CROP)
     export(Shipped(fused(net)).eval(), example, out / "mesh.onnx", ["points", "score"])

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 import typer
 from einops import repeat
-from jaxtyping import Float, Int
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kisslab.mesh import KEY_POINTS, STRIDES
 from kisslab.parts import PARTS
 from kisslab.train.card import Card, write_card
-from kisslab.train.export import export, fused, settled
+from kisslab.train.export import export, fused, plain, settled
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 from kisslab.train.people import (
     SIZE,
@@ -160,7 +160,7 @@ def losses(net: SceneNet, batch: Batch) -> Batch:
     }
 
 
-def parts_loss(logits: Float[Tensor, "B K H W"], labels: Int[Tensor, "B H W"]) -> Tensor:
+def parts_loss(logits: Float[Tensor, "B K H W"], labels: UInt8[Tensor, "B H W"]) -> Tensor:
     """Cross entropy; where only a person is known, of any part but the background."""
     names = logits.log_softmax(dim=1)
     anybody = logits[:, 1:].logsumexp(dim=1) - logits.logsumexp(dim=1)
@@ -295,7 +295,8 @@ def main(
 
     torch.manual_seed(0)
     recipe = Recipe(steps=steps, rate=2e-3, save_every=100, average=0.997)
-    net = fit(SceneNet(), batch, losses, work, recipe).float().cpu()
+    trained = fit(SceneNet(), batch, losses, work, recipe)
+    net = plain(SceneNet(), trained)
     net = settled(net, [batch(np.random.default_rng([2, k]))["pictures"] for k in range(24)])
     example = torch.zeros(1, 3, SIZE, SIZE)
     export(PartsOnly(fused(net)).eval(), example, out / "parts.onnx", ["shares"])
