@@ -1,7 +1,7 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
-Reading order: photo, faces, assess, compose, cutout, head, expression, motion, guide, pipeline,
-video. Importing this costs nothing: each name is loaded when it is first used.
+Reading order: photo, faces, assess, compose, cutout, head, expression, motion, guide, identity,
+samplers, kiss, pipeline, video. Importing this costs nothing: each name is loaded when it is first used.
 """
 
 import lazy_loader
@@ -25,6 +25,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "contact": ["nose_crossings"],
         "driving": ["motion_from_clip"],
         "guide": ["Guide", "draw_guide", "guide_frames"],
+        "identity": ["Identity", "embed"],
+        "samplers": ["Step", "dpm_solver_2m", "euler", "exact", "few_step", "heun", "karras_sigmas"],
+        "kiss": ["Conditions", "Denoiser", "Painted", "condition", "load_kiss", "paint", "sample"],
+        "attention": ["watch"],
         "pipeline": ["Pipeline", "Run"],
         "video": ["Clip", "load_clip", "make_clip", "read_record", "save"],
         "zoo": ["ModelMissing", "find_model"],

@@ -1,5 +1,5 @@
 """Where models and packaged files lie, and how they get there.
-(find_model, models_table, data_path, demo_portraits; MODELS, Model, ModelMissing)
+(find_model, models_table, shipped_models, data_path, demo_portraits; MODELS, Model, ModelMissing)
 """
 
 from __future__ import annotations
@@ -98,6 +98,13 @@ def models_table() -> tuple[Listed, ...]:
         Listed(m.name, m.file, f"{m.size / 1e6:.1f} MB", m.licence, m.permits, _place(m))
         for m in MODELS
     )
+
+
+def shipped_models() -> dict[str, str]:
+    """File and sha256 of the models that travel with kisslab."""
+    root = data_path("models")
+    paths = sorted(p for p in root.rglob("*") if p.suffix in (".safetensors", ".onnx"))
+    return {str(p.relative_to(root)): _sha256(p, p.stat().st_mtime_ns) for p in paths}
 
 
 def data_path(name: str, folder: str = "data") -> Path:
