@@ -1,7 +1,8 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
 Reading order: photo, faces, assess, compose, cutout, head, expression, motion, guide, identity,
-samplers, kiss, pipeline, video. Importing this costs nothing: each name is loaded when it is first used.
+samplers, kiss, pipeline, video. Importing this costs nothing: each name is loaded when it is first
+used.
 """
 
 import lazy_loader
@@ -26,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "driving": ["motion_from_clip"],
         "guide": ["Guide", "draw_guide", "guide_frames"],
         "identity": ["Identity", "embed"],
-        "samplers": ["Step", "dpm_solver_2m", "euler", "exact", "few_step", "heun", "karras_sigmas"],
+        "samplers": ["Step", "dpm_solver_2m", "euler", "exact", "few_step", "heun"],
         "kiss": ["Conditions", "Denoiser", "Painted", "condition", "load_kiss", "paint", "sample"],
         "attention": ["watch"],
         "pipeline": ["Pipeline", "Run"],
