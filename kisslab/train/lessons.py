@@ -1,6 +1,7 @@
 """Clips that the kiss model learns from: a photo, its guide, and what should have come out.
 
-(Case, studio_case, photograph_case, Lesson, write_studio, write_photographs)
+(Case, studio_case, photograph_case, Lesson, write_studio, write_photographs, main)
+`python -m kisslab.train.lessons --help` writes them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 import torch
+import typer
 from jaxtyping import Bool, Float, UInt8
 
 from kisslab.composite import Composite, compose
@@ -144,6 +146,20 @@ def write_photographs(
     return write_all(partial(_write, case), paths, seeds, **options)
 
 
+def main(
+    folder: Annotated[Path, typer.Option(help="gets studio_*.npz and photos_*.npz")],
+    photos: Annotated[Path, typer.Option(help="folder of folders of photographs")],
+    studio: Annotated[int, typer.Option(help="how many kisses of studio couples")] = 400,
+    pairs: Annotated[int, typer.Option(help="how many pairs of photographs")] = 200,
+    scheduler: Annotated[str | None, typer.Option(help="address of a dask scheduler")] = None,
+    workers: int = 2,
+) -> None:
+    """Write the lessons; what is there already is kept."""
+    write_studio(folder, range(2_000_000, 2_000_000 + studio), scheduler=scheduler, workers=workers)
+    seeds = range(3_000_000, 3_000_000 + pairs)
+    write_photographs(folder, photos, seeds, scheduler=scheduler, workers=workers)
+
+
 def _write(make: Callable[[int], Case], path: str, seed: int) -> str:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -251,3 +267,7 @@ def _shrunk(photo: Photo, size: int = 256) -> Photo:
 
 def _bytes(rgb: Float[np.ndarray, "*N 3"]) -> UInt8[np.ndarray, "*N 3"]:
     return (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    typer.run(main)
