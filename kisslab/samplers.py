@@ -36,7 +36,7 @@ class Step(Result):
 
 
 def karras_sigmas(
-    steps: int, low: float = 0.02, high: float = 5.0, rho: float = 7.0
+    steps: int, low: float = 0.03, high: float = 8.0, rho: float = 7.0
 ) -> Float[Tensor, " S"]:
     """Noise levels from `high` to `low`, then 0 (Karras et al. 2022, eq. 5): S = steps + 1.
 

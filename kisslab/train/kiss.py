@@ -21,6 +21,7 @@ from kisslab.codec import PATCH, Codec
 from kisslab.identity import embed_crops
 from kisslab.kiss import CHANNELS, SIGMA_DATA, draw_points, encode, estimate, known, places
 from kisslab.records import Result, record
+from kisslab.samplers import karras_sigmas
 from kisslab.train.card import Card, write_card
 from kisslab.train.lessons import Lesson
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
@@ -28,6 +29,7 @@ from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 DROP = 0.1  # how often each condition is left out
 OUTSIDE = 0.25  # weight of the background's error, people's is 1
 FRAMES = 12
+HIGHEST = float(karras_sigmas(1)[0])
 
 
 @record
@@ -113,8 +115,8 @@ def draw_batch(rng: np.random.Generator, kinds: list[list[Latents]], count: int)
         kept = torch.from_numpy(rng.random(n) >= DROP).float()
         told[:, :, channels] *= kept[:, None, None, None, None]
     identity = identity * torch.from_numpy(rng.random(n) >= DROP).float()[:, None, None]
-    levels = np.exp(rng.normal(-1.0, 1.4, n)).clip(0.02, 5.0)
-    levels = np.where(rng.random(n) < 0.2, 5.0, levels)  # where every clip starts
+    levels = np.exp(rng.normal(-0.4, 1.4, n)).clip(0.03, HIGHEST)
+    levels = np.where(rng.random(n) < 0.25, HIGHEST, levels)  # where every clip starts
     noise = rng.normal(size=tuple(truth.shape)).astype(np.float32)
     return {
         "told": told,
