@@ -1,0 +1,232 @@
+"""Figures of the models on clips whose figures are known, and the tools that measure them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import people
+import pytest
+import torch
+from tiny import tiny_conditions, tiny_model
+
+from kisslab import zoo
+from kisslab.bench.judged import enlarged, face_print, found
+from kisslab.bench.made import FRAMES, Attempt, Kiss, attempt, kiss
+from kisslab.bench.models import bare, spatial_only, studio_rows, weight_rows
+from kisslab.bench.quality import psnr, sharpness, ssim
+from kisslab.bench.studio import judge
+from kisslab.composite import Composite
+from kisslab.faces import Faces
+from kisslab.guide import Guide
+from kisslab.kiss import Denoiser, sample
+from kisslab.photo import load_photo
+from kisslab.plan import plan_kiss
+from kisslab.train.lessons import Case
+
+EVERYWHERE = np.ones((3, 40, 48), bool)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Iterator[None]:
+    """The type checker's wrapper hides from torch.no_grad that samplers are generators."""
+    with torch.no_grad():
+        yield
+
+
+def clip(shape: tuple[int, ...] = EVERYWHERE.shape, seed: int = 0) -> np.ndarray:
+    """Fine noise around mid grey."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.3, 0.7, (*shape, 3)).astype(np.float32)
+
+
+def test_psnr_of_a_known_error() -> None:
+    truth = clip()
+    assert psnr(truth + np.float32(0.1), truth, EVERYWHERE) == pytest.approx(20, abs=1e-3)
+    assert psnr(truth, truth, EVERYWHERE) == float("inf")
+    half = EVERYWHERE.copy()
+    half[:, :, 24:] = False
+    wrong = truth.copy()
+    wrong[:, :, 24:] = 0  # what the mask leaves out does not count
+    assert psnr(wrong, truth, half) == float("inf")
+
+
+def test_ssim_is_1_for_equal_clips_and_that_of_flat_ones_follows_the_formula() -> None:
+    truth = clip()
+    assert ssim(truth, truth, EVERYWHERE) == pytest.approx(1)
+    assert ssim(clip(seed=1), truth, EVERYWHERE) < 0.3
+    flat = np.full_like(truth, 0.4), np.full_like(truth, 0.6)
+    expected = (2 * 0.4 * 0.6 + 1e-4) / (0.4**2 + 0.6**2 + 1e-4)  # eq. 13 without variances
+    assert ssim(*flat, EVERYWHERE) == pytest.approx(expected, abs=1e-4)
+
+
+def test_sharpness_falls_with_blur_and_grows_as_contrast_squared() -> None:
+    truth = clip()
+    blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in truth])
+    assert sharpness(truth, truth, EVERYWHERE) == 1
+    assert sharpness(blurred, truth, EVERYWHERE) < 0.5
+    assert sharpness(2 * truth, truth, EVERYWHERE) == pytest.approx(4, rel=1e-4)
+
+
+def test_without_its_layers_of_time_a_network_sees_one_frame() -> None:
+    model, conditions = tiny_model(), tiny_conditions()
+    x = torch.randn(conditions.guide.shape, generator=torch.Generator().manual_seed(1))
+    later = x.clone()
+    later[2] += 1
+
+    def first(noisy: torch.Tensor) -> torch.Tensor:
+        return Denoiser(model, conditions)(noisy, 0.7)[0]
+
+    before = first(x)
+    assert (first(later) - before).abs().max() > 1e-3
+    with pytest.raises(KeyboardInterrupt), spatial_only(model.unet):
+        torch.testing.assert_close(first(later), first(x), atol=1e-6, rtol=0)
+        raise KeyboardInterrupt  # whatever happens inside, the network is whole again
+    torch.testing.assert_close(first(x), before, atol=0, rtol=0)
+
+
+def test_the_bare_loop_ends_where_sampling_ends() -> None:
+    model, conditions = tiny_model(), tiny_conditions()
+    *_, last = sample(conditions, model, steps=4)
+    np.testing.assert_allclose(bare(conditions, model, 4), last.clean, atol=1e-4)
+
+
+def test_weights_are_weighed_and_other_files_are_noticed(tmp_path: Path) -> None:
+    (tmp_path / "codec").mkdir()
+    (tmp_path / "codec" / "model.safetensors").write_bytes(bytes(3_000_000))
+    (tmp_path / "curve.csv").write_bytes(bytes(1_000_000))
+    figures = {row.name: row for row in weight_rows(tmp_path)}
+    assert figures["weights_total_mb"].value == pytest.approx(4)
+    assert figures["weights_only_safe"].holds
+    (tmp_path / "codec" / "model.bin").write_bytes(b"pickle")
+    figures = {row.name: row for row in weight_rows(tmp_path)}
+    assert not figures["weights_only_safe"].holds
+
+
+def drawn_case() -> Case:
+    """Two drawn people of whom the guide is 0.1 too bright; the last frames are a contact."""
+    drawing = people.draw_couple(size=(256, 160), width=56)
+    motion = plan_kiss(drawing.faces, seconds=0.5).pick([0, 5, 10, 11])
+    shape = (4, 160, 256)
+    truth = np.random.default_rng(3).integers(60, 190, (*shape, 3), dtype=np.uint8)
+    guide = Guide(
+        frames=truth / np.float32(255) + np.float32(0.1),
+        confidence=np.zeros(shape, np.float32),
+        disocclusion=np.zeros(shape, bool),
+        layers=np.ones(shape, np.uint8),
+        depth=np.zeros(shape, np.float32),
+        flow=np.zeros((*shape, 2), np.float32),
+        fps=24.0,
+    )
+    return Case(
+        photo=drawing.photo,
+        portrait=drawing.photo,
+        faces=drawing.faces,
+        motion=motion,
+        guide=guide,
+        truth=truth,
+        people=np.ones(shape, bool),
+        graded=np.ones(4, bool),
+    )
+
+
+def test_studio_figures_of_a_clip_with_a_known_error() -> None:
+    case = drawn_case()
+    better = case.truth / np.float32(255) + np.float32(0.01)
+    made = Attempt(case, tiny_conditions(4), better)
+    figures = {row.name: row for row in studio_rows([made])}
+    assert figures["psnr_in_mask"].value == pytest.approx(40, abs=1e-2)
+    assert figures["psnr_guide"].value == pytest.approx(20, abs=1e-2)
+    assert figures["psnr_gain_over_guide"].value == pytest.approx(20, abs=1e-2)
+    assert figures["psnr_gain_over_guide_contact"].value == pytest.approx(20, abs=1e-2)
+    assert figures["psnr_gain_over_guide_contact"].cases == 1
+    assert figures["sharpness_vs_truth"].value == pytest.approx(1, abs=1e-3)
+    assert figures["ssim_gain_over_guide"].holds
+    assert figures["psnr_cross_dissolve"].value < 20
+
+
+def test_only_where_the_truth_is_known_counts() -> None:
+    case = drawn_case()
+    case = replace(case, graded=np.array([False, True, True, True]))
+    wrong = case.truth / np.float32(255)
+    wrong[0] = 0
+    assert Attempt(case, tiny_conditions(4), wrong).psnr(wrong) == float("inf")
+
+
+def test_a_case_is_kept_as_it_is(tmp_path: Path) -> None:
+    case = drawn_case()
+    again = Case.load(case.save(tmp_path / "case.npz"))
+    np.testing.assert_array_equal(again.truth, case.truth)
+    np.testing.assert_array_equal(again.motion.angles, case.motion.angles)
+    assert again.motion.phases == case.motion.phases
+
+
+def test_an_attempt_paints_the_case() -> None:
+    model, case = tiny_model(identity=256), drawn_case()
+    made = attempt(case, model)
+    assert made.frames.shape == case.truth.shape
+    assert np.isfinite(made.psnr(made.frames))
+
+
+def drawn_kiss() -> Kiss:
+    drawing = people.draw_couple(size=(256, 160), width=56)
+    cutout = people.true_cutout(drawing)
+    couple = Composite(
+        photo=drawing.photo,
+        faces=drawing.faces,
+        cutout=cutout,
+        sources=(drawing.photo, drawing.photo),
+        source_faces=(drawing.faces.pick([0]), drawing.faces.pick([1])),
+        source_cutouts=(cutout, cutout),
+        scales=np.ones(2),
+        shifts=np.zeros((2, 2)),
+        gains=np.ones((2, 3)),
+        background_from=0,
+        notes=(),
+    )
+    return kiss(couple, tiny_model(identity=256))
+
+
+def test_a_kiss_of_two_photographs_and_the_faces_looked_for_in_it() -> None:
+    pair = drawn_kiss()
+    assert pair.frames.shape == pair.guide.frames.shape == (FRAMES, 160, 256, 3)
+    due = np.abs(pair.motion.angles[..., 0]) <= 45
+
+    def finds(x: float, y: float):
+        def detect(rgb: np.ndarray) -> Faces:
+            assert rgb.shape == (256, 256, 3)
+            return people.as_faces(people.face_points((x, y), 100))
+
+        return detect
+
+    assert found(pair, finds(128, 128), most_yaw=45) == [True] * due.sum()
+    assert found(pair, finds(20, 128), most_yaw=45) == [False] * due.sum()  # the partner's face
+    none = people.as_faces(people.face_points((128, 128), 100)).pick([])
+    assert not any(found(pair, lambda rgb: none, most_yaw=45))
+    assert 0 < due.sum() < due.size
+
+
+def test_an_enlarged_face_lies_in_the_middle_with_a_border() -> None:
+    rgb = np.zeros((90, 120, 3), np.float32)
+    rgb[30:70, 10:50] = 1
+    points = people.face_points((30, 50), 40)[:, :2]
+    points = np.clip(points, [10, 30], [49, 69])
+    crop = enlarged(rgb, points)
+    inside = np.argwhere(crop[..., 0] > 0.5)
+    np.testing.assert_allclose(inside.min(0), 256 * 0.25 / 1.5, atol=6)  # 0.25 + 1 + 0.25
+    np.testing.assert_allclose(inside.max(0), 256 * 1.25 / 1.5, atol=6)
+    beside = enlarged(rgb, points - np.array([30, 0]))  # beyond the picture its edge goes on
+    assert beside.shape == (256, 256, 3) and np.isfinite(beside).all()
+
+
+def test_the_judge_knows_a_face_at_its_place(models: Path) -> None:
+    path = zoo.data_path("portraits/couple_01.jpg")
+    photo, faces = load_photo(path), Faces.load(path.with_suffix(".faces.npz"))
+    analysis = judge()
+    left, right = (face_print(analysis, photo.rgb, points) for points in faces.points)
+    shifted = np.roll(photo.rgb, 7, axis=1)
+    again = face_print(analysis, shifted, faces.moved(1.0, np.array([7.0, 0.0])).points[0])
+    assert left @ again > 0.95 > left @ right
+    corner = faces.points[0] - faces.points[0].min(axis=0)
+    assert face_print(analysis, photo.rgb, corner * 0.3) is None
