@@ -103,32 +103,13 @@ def photograph_case(seed: int, photos: str, *, held: bool = False, frames: int =
     and leads back to the first frame, where it stays. Only there the truth is known.
     """
     rng = np.random.default_rng([seed, 32])
-    couple = _couple(photographs(photos, held=held), rng)
-    style = STYLES[int(rng.integers(len(STYLES)))].name
-    motion = plan_kiss(couple.faces, style, seed=seed)
-    far = _farthest(motion, rng)
-    away = draw_guide(couple.photo, couple.faces, motion.pick([far]), couple.cutout)
-    source, faces = (
-        photo_from_array(np.clip(away.frames[0], 0, 1)),
-        _posed(couple.faces, motion, far),
-    )
-    cutout = cut_out(source, faces, mattes=_layers(away))
-    pad = cutout.margin
-    sure = np.pad(away.confidence[0] > 0.3, pad)  # what the first warp made up is no truth
-    cutout = replace(cutout, known=cutout.known & sure, seen=cutout.seen & (away.layers[0] == 0))
-    back = _way_back(motion, far, frames)
-    guide = draw_guide(source, faces, back, cutout)
-    inside = couple.cutout.alpha.max(axis=0)[pad:-pad, pad:-pad] > 0.5
-    return Case(
-        photo=source,
-        portrait=couple.photo,
-        faces=couple.faces,
-        motion=back,
-        guide=guide,
-        truth=np.repeat(_bytes(couple.photo.rgb)[None], frames, axis=0),
-        people=(guide.layers > 0) | inside,
-        graded=np.arange(frames) >= frames - STILL,
-    )
+    paths = photographs(photos, held=held)
+    for _ in range(20):  # some show no face that can be cut out, before or after the first warp
+        with suppress(FaceError):
+            one, two = (_shrunk(load_photo(path)) for path in rng.choice(paths, 2, replace=False))
+            couple = compose(one, two, height=160, find=partial(find_faces, min_size=0))
+            return _there_and_back(couple, rng, frames)
+    raise FaceError(f"no two of {len(paths)} photographs show faces that can be put together")
 
 
 def write_studio(folder: str | Path, seeds: Sequence[int], **options: Any) -> list[Path]:
@@ -191,13 +172,32 @@ def _tall(stack: np.ndarray) -> np.ndarray:
     return np.pad(stack, widths, mode="edge")
 
 
-def _couple(paths: list[Path], rng: np.random.Generator) -> Composite:
-    """Two photographs in one small picture; tries others where there is no face to be cut out."""
-    for _ in range(20):
-        one, two = (_shrunk(load_photo(path)) for path in rng.choice(paths, 2, replace=False))
-        with suppress(FaceError):
-            return compose(one, two, height=160, find=partial(find_faces, min_size=0))
-    raise FaceError(f"no two of {len(paths)} photographs show faces that can be put together")
+def _there_and_back(couple: Composite, rng: np.random.Generator, frames: int) -> Case:
+    style = STYLES[int(rng.integers(len(STYLES)))].name
+    motion = plan_kiss(couple.faces, style, seed=int(rng.integers(2**31)))
+    far = _farthest(motion, rng)
+    away = draw_guide(couple.photo, couple.faces, motion.pick([far]), couple.cutout)
+    source, faces = (
+        photo_from_array(np.clip(away.frames[0], 0, 1)),
+        _posed(couple.faces, motion, far),
+    )
+    cutout = cut_out(source, faces, mattes=_layers(away))
+    pad = cutout.margin
+    sure = np.pad(away.confidence[0] > 0.3, pad)  # what the first warp made up is no truth
+    cutout = replace(cutout, known=cutout.known & sure, seen=cutout.seen & (away.layers[0] == 0))
+    back = _way_back(motion, far, frames)
+    guide = draw_guide(source, faces, back, cutout)
+    inside = couple.cutout.alpha.max(axis=0)[pad:-pad, pad:-pad] > 0.5
+    return Case(
+        photo=source,
+        portrait=couple.photo,
+        faces=couple.faces,
+        motion=back,
+        guide=guide,
+        truth=np.repeat(_bytes(couple.photo.rgb)[None], frames, axis=0),
+        people=(guide.layers > 0) | inside,
+        graded=np.arange(frames) >= frames - STILL,
+    )
 
 
 def _shaken(faces: Faces, rng: np.random.Generator) -> Faces:
