@@ -242,7 +242,7 @@ def _farthest(motion: Motion, rng: np.random.Generator) -> int:
 def _way_back(motion: Motion, far: int, frames: int) -> Motion:
     """From frame `far` to the first one, in which it stays."""
     way = np.linspace(far, 0, frames - STILL + 1)[1:]
-    return motion.pick([*way.round().astype(int).tolist(), *[0] * (STILL - 1)])
+    return motion.pick([*way.round().astype(int).tolist(), *[0] * STILL])
 
 
 def _posed(faces: Faces, motion: Motion, frame: int) -> Faces:
