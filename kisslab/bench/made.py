@@ -71,7 +71,7 @@ def attempt(case: Case, model: KissModel) -> Attempt:
 
 
 def repaint(
-    guide: Guide, conditions: Conditions, model: KissModel, **options: Any
+    guide: Guide, conditions: Conditions, model: KissModel, /, **options: Any
 ) -> Float[np.ndarray, "T H W 3"]:
     """The clip that the model paints over a guide; options as in `sample`."""
     *_, last = sample(conditions, model, **options)
