@@ -54,7 +54,9 @@ def fit(
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
     set_seed(recipe.seed)
     torch.set_flush_denormal(True)  # gradients near zero, as zeroed layers have them, are slow
-    model = model.to(memory_format=torch.channels_last)
+    for weight in model.parameters():
+        if weight.ndim == 4:  # convolutions of pictures are faster so, those of clips can't be
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay
     )
