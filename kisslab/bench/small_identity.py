@@ -52,7 +52,8 @@ def photos_row(photos: str | Path, work: str | Path, model: str | Path = OURS) -
 
     So a pair of one person is never two photographs: it is two of the photograph itself, the head
     turned to four sides by the guide's own warp, mirrored, relit, and blurred. That flatters every
-    model: hair, age, expression and camera are the same in all of them. Cases: pairs of one person.
+    model: hair, age, expression and camera are the same in all of them; and ours most, for to it a
+    mirror image is the same picture. Cases: pairs of one person.
     """
     gallery = photo_gallery(photos, Path(work) / "photos_held", held=True)
     first = np.flatnonzero(np.diff(gallery.person, prepend=-1))
