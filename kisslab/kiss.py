@@ -33,6 +33,7 @@ from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
 
 SIGMA_DATA = 1.0  # deviation of what the model adds to the guide; 1.06 was measured
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
+RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
 WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
 MULTIPLE = 2  # the network halves latents once
 CONDITIONS = ("guide", "first", "motion", "identity")
@@ -56,7 +57,6 @@ class Conditions(Result):
     first: Float[np.ndarray, "C h w"]  # latents of the photo
     motion: Float[np.ndarray, "T 32 h w"]  # both people's landmarks drawn, 4 x 4 values a place
     identity: Float[np.ndarray, "2 D"]  # unit vectors, left and right
-    fps: float
 
     @property
     def told(self) -> Float[Tensor, "T K h w"]:
@@ -115,7 +115,6 @@ def condition(
         first=encode(codec, _resized(photo.rgb, shape)[None])[0].numpy(),
         motion=places(torch.from_numpy(draw_points(points, shape))).numpy(),
         identity=identity.embeddings.astype(np.float32),
-        fps=guide.fps,
     )
 
 
@@ -137,16 +136,19 @@ class Denoiser:
         motion: float = 1.0,
         identity: float = 1.0,
     ):
-        self.unet, self.fps = model.unet, torch.tensor([conditions.fps])
+        self.unet = model.unet
         self.told, self.identity = conditions.told, torch.from_numpy(conditions.identity.copy())
         weights = dict(zip(CONDITIONS, (guide, first, motion, identity), strict=True))
         self.weights = {name: w for name, w in weights.items() if w != 1}
         self.base = known(self.told[None])[0]
         self.branches: tuple[Tensor, ...] = ()  # of the last call: D without each guided condition
 
+    @torch.no_grad()
     def __call__(self, x: Float[Tensor, "T C h w"], sigma: float) -> Float[Tensor, "T C h w"]:
-        full = self._clean(x, sigma, "")
         self.branches = tuple(self._clean(x, sigma, name) for name in self.weights)
+        if list(self.weights.values()) == [0]:
+            return self.branches[0]
+        full = self._clean(x, sigma, "")
         pairs = zip(self.weights.values(), self.branches, strict=True)
         return full + sum((w - 1) * (full - without) for w, without in pairs)
 
@@ -168,7 +170,7 @@ class Denoiser:
     def _window(self, x: Tensor, sigma: float, told: Tensor, identity: Tensor) -> Tensor:
         level = torch.tensor([sigma], dtype=torch.float32)
         with torch.autocast("cpu", torch.bfloat16):
-            return estimate(self.unet, x[None], level, told[None], identity[None], self.fps)[0]
+            return estimate(self.unet, x[None], level, told[None], identity[None])[0]
 
 
 def sample(
@@ -215,10 +217,8 @@ def paint(
     high, wide = model_shape(shape)
     change = np.empty(guide.frames.shape, np.float32)
     for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
-        small = decode(codec, torch.from_numpy(made[None])) - decode(
-            codec, torch.from_numpy(had[None])
-        )
-        change[t] = _resized(small[0, :high, :wide], shape)
+        pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
+        change[t] = _resized((pictures[0] - pictures[1])[:high, :wide], shape)
     mask = 1 - keep * guide.confidence.astype(np.float32)
     frames = np.clip(guide.frames + mask[..., None] * change, 0, 1)
     return Painted(frames=frames, change=change, mask=mask)
@@ -238,7 +238,6 @@ def estimate(
     sigma: Float[Tensor, " B"],
     told: Float[Tensor, "B T K h w"],
     identity: Float[Tensor, "B 2 D"],
-    fps: Float[Tensor, " B"],
 ) -> Float[Tensor, "B T C h w"]:
     """The preconditioned network (Karras et al. 2022, eq. 7 and table 1, the column "ours").
 
@@ -247,7 +246,8 @@ def estimate(
     s = rearrange(sigma, "b -> b 1 1 1 1")
     root = (s**2 + SIGMA_DATA**2) ** 0.5
     inputs = torch.cat([x / root, told], dim=2)
-    out = unet(inputs, sigma.log() / 4, identity, fps[:, None]).sample
+    rate = torch.full((len(x), 1), RATE, device=x.device)
+    out = unet(inputs, sigma.log() / 4, identity, rate).sample
     return SIGMA_DATA**2 / root**2 * x + s * SIGMA_DATA / root * out.float()
 
 
@@ -294,7 +294,7 @@ def places(maps: Float[Tensor, "T K H W"]) -> Float[Tensor, "T L h w"]:
 
 
 def _windows(frames: int) -> list[tuple[int, int]]:
-    """First and last-but-one frame of windows that overlap by at least OVERLAP."""
+    """First frame, and the one after the last, of windows that overlap by at least OVERLAP."""
     if frames <= WINDOW:
         return [(0, frames)]
     count = -(-(frames - OVERLAP) // (WINDOW - OVERLAP))

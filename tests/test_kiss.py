@@ -215,7 +215,7 @@ def test_an_estimate_is_preconditioned_as_published() -> None:
     x = torch.randn(2, 3, 64, 2, 2)
     sigma = torch.tensor([0.3, 4.0])
     told = torch.stack([tiny_conditions(places=(2, 2), seed=s).told for s in (0, 1)])
-    found = estimate(constant(0.3).unet, x, sigma, told, torch.ones(2, 2, 8), torch.ones(2))
+    found = estimate(constant(0.3).unet, x, sigma, told, torch.ones(2, 2, 8))
     s = sigma[:, None, None, None, None]
     c_skip = SIGMA_DATA**2 / (s**2 + SIGMA_DATA**2)  # Karras et al. 2022, table 1
     c_out = s * SIGMA_DATA / (s**2 + SIGMA_DATA**2).sqrt()
@@ -226,7 +226,7 @@ def test_without_noise_an_estimate_is_what_it_was_shown(model: KissModel) -> Non
     conditions = tiny_conditions()
     x, people = noise(conditions)[None], torch.from_numpy(conditions.identity.copy())[None]
     told = conditions.told[None]
-    found = estimate(model.unet, x, torch.tensor([1e-6]), told, people, torch.ones(1))
+    found = estimate(model.unet, x, torch.tensor([1e-6]), told, people)
     torch.testing.assert_close(found, x, atol=1e-4, rtol=1e-4)
 
 

@@ -43,5 +43,4 @@ def tiny_conditions(frames: int = 3, places: tuple[int, int] = (4, 6), seed: int
         first=noise(64, *places),
         motion=noise(frames, 32, *places),
         identity=identity / np.linalg.norm(identity, axis=1, keepdims=True),
-        fps=24.0,
     )

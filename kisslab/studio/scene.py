@@ -70,9 +70,10 @@ class Scene(Result):
     camera: Camera
 
     def posed(self, motion: Motion, frame: int) -> Scene:
-        """The same scene with the poses of one frame of `motion`."""
+        """The same scene with the poses of one frame of `motion`, seen as its photo was."""
         poses = tuple(Pose.of(motion, frame, who) for who in range(len(self.people)))
-        return Scene(self.people, poses, self.background, self.light, self.camera)
+        origin = (float(motion.origin[0]), float(motion.origin[1]))
+        return replace(self, poses=poses, camera=replace(self.camera, origin=origin))
 
 
 def plain_background(

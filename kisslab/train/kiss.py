@@ -132,8 +132,7 @@ def losses(unet: UNetSpatioTemporalConditionModel, batch: Batch) -> Batch:
     """The preconditioned square error (Karras et al. 2022, eq. 8), weighted by place."""
     sigma = batch["sigma"]
     x = batch["clean"] + sigma[:, None, None, None, None] * batch["noise"]
-    fps = torch.full_like(sigma, 8.0)
-    clean = estimate(unet, x, sigma, batch["told"], batch["identity"], fps)
+    clean = estimate(unet, x, sigma, batch["told"], batch["identity"])
     scale = (sigma**2 + SIGMA_DATA**2) / (sigma * SIGMA_DATA) ** 2
     error = (clean - batch["clean"]) ** 2 * batch["weight"] * scale[:, None, None, None, None]
     return {"square": error.mean() / batch["weight"].mean().clamp(min=1e-3)}
