@@ -149,6 +149,11 @@ def _matte(
     seeds = _seeds(person, frames, small.shape[:2], scale)
     outline = _grab_cut(small, seeds, frames[person].points[at.NOSE_TIP, :2] * scale)
     trimap = _trimap(outline, band=7)
+    if trimap.min() > 0:
+        raise FaceError(
+            f"the person fills the picture of {width} x {height} px: nothing is surely background; "
+            "take one with room around the head"
+        )
     alpha = estimate_alpha_cf(small.astype(np.float64), trimap) if outline.any() else trimap
     alpha = cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     alpha = cv2.ximgproc.guidedFilter(rgb, alpha, 4, 1e-4)

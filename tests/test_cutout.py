@@ -223,3 +223,12 @@ def test_a_real_portrait_holds_its_face_and_not_its_corners(name: str) -> None:
     assert 0.2 < alpha.mean() < 0.8
     sharp = np.mean((alpha > 0.05) & (alpha < 0.95))
     assert sharp < 0.2  # a matte decides, save for hair
+
+
+def test_a_person_who_leaves_no_background_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def everything(small: np.ndarray, *_: object) -> np.ndarray:
+        return np.ones(small.shape[:2], bool)
+
+    monkeypatch.setattr("kisslab.cutout._grab_cut", everything)
+    with pytest.raises(FaceError, match="person fills the picture of 224 x 200 px"):
+        cut_out(PERSON.photo, PERSON.faces)
