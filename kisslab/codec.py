@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PATCH = 16  # pixels per latent and side
+PATCH = 8  # pixels per latent and side
 
 
 class Codec(ModelMixin, ConfigMixin):
-    """A linear code of 16 x 16 pixel patches, corrected by small convolutional networks.
+    """A linear code of 8 x 8 pixel patches, corrected by small convolutional networks.
 
     Speaks as diffusers' autoencoders do: pictures in [-1, 1], `encode(x).latents`,
     `decode(z).sample`. The linear part starts as the principal components of patches, the
@@ -23,7 +23,7 @@ class Codec(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(self, latent_channels: int = 64, width: int = 64, deep: int = 160):
+    def __init__(self, latent_channels: int = 16, width: int = 64, deep: int = 96):
         super().__init__()
         self.analysis = nn.Conv2d(3, latent_channels, PATCH, PATCH)
         self.detail = nn.Sequential(
@@ -31,7 +31,7 @@ class Codec(ModelMixin, ConfigMixin):
             nn.Conv2d(48, width, 3, padding=1),
             Residual(width),
             Residual(width),
-            nn.Conv2d(width, width, 4, 4),
+            nn.Conv2d(width, width, 2, 2),
             nn.SiLU(),
             _zeroed(nn.Conv2d(width, latent_channels, 3, padding=1)),
         )
@@ -40,8 +40,8 @@ class Codec(ModelMixin, ConfigMixin):
             nn.Conv2d(latent_channels, deep, 3, padding=1),
             Residual(deep),
             Residual(deep),
-            nn.Conv2d(deep, 16 * 48, 1),
-            nn.PixelShuffle(4),
+            nn.Conv2d(deep, 4 * 48, 1),
+            nn.PixelShuffle(2),
         )
         self.smooth = nn.Sequential(
             nn.PixelUnshuffle(4),
@@ -57,7 +57,7 @@ class Codec(ModelMixin, ConfigMixin):
         )
 
     def encode(self, x: Float[Tensor, "B 3 H W"]) -> AutoencoderTinyOutput:
-        """H and W must be multiples of 16."""
+        """H and W must be multiples of 8."""
         return AutoencoderTinyOutput(latents=self.analysis(x) + self.detail(x))
 
     def decode(self, z: Float[Tensor, "B C h w"]) -> DecoderOutput:

@@ -35,9 +35,9 @@ SIGMA_DATA = 1.0  # deviation of what the model adds to the guide; 1.06 was meas
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
 WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
-MULTIPLE = 2  # the network halves latents once
+MULTIPLE = 4  # the network halves latents twice
 CONDITIONS = ("guide", "first", "motion", "identity")
-CHANNELS = {"guide": slice(0, 80), "first": slice(80, 144), "motion": slice(144, 176)}
+CHANNELS = {"guide": slice(0, 32), "first": slice(32, 48), "motion": slice(48, 80)}
 
 
 @dataclass(frozen=True, eq=False)

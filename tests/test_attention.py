@@ -6,7 +6,7 @@ import torch
 from kisslab.attention import watch
 from kisslab.train.kiss import new_unet
 
-TOLD = torch.randn(1, 3, 240, 6, 8, generator=torch.Generator().manual_seed(1))
+TOLD = torch.randn(1, 3, 96, 12, 16, generator=torch.Generator().manual_seed(1))
 PEOPLE = torch.randn(1, 2, 128, generator=torch.Generator().manual_seed(2))
 
 
@@ -26,7 +26,7 @@ def test_watching_changes_nothing_and_leaves_nothing_behind():
     unet = network()
     plain = call(unet)
     processors = {id(p) for p in unet.attn_processors.values()}
-    with watch(unet, 8 / 6) as seen:
+    with watch(unet, 4 / 3) as seen:
         watched = call(unet)
     torch.testing.assert_close(watched, plain)
     assert {id(p) for p in unet.attn_processors.values()} == processors
@@ -35,7 +35,7 @@ def test_watching_changes_nothing_and_leaves_nothing_behind():
 
 def test_weights_are_shares():
     unet = network()
-    with watch(unet, 8 / 6) as seen:
+    with watch(unet, 4 / 3) as seen:
         call(unet)
     for attention in seen:
         np.testing.assert_allclose(attention.weights.sum(axis=-1), 1, atol=1e-5)
@@ -43,7 +43,7 @@ def test_weights_are_shares():
 
 def test_two_equal_people_get_equal_attention_and_swapped_people_swap_it():
     unet = network()
-    with watch(unet, 8 / 6) as seen:
+    with watch(unet, 4 / 3) as seen:
         call(unet, PEOPLE[:, :1].expand(1, 2, 128))
         first = len(seen)
         call(unet)

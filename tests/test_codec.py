@@ -40,11 +40,11 @@ def codec() -> Codec:
 
 def test_the_start_is_the_best_linear_code(codec: Codec) -> None:
     stack = pictures()
-    rows = rearrange(stack / 127.5 - 1, "n (i y) (j x) k -> (n i j) (y x k)", y=16, x=16)
-    colour = np.tile(rows.reshape(-1, 3).mean(axis=0), 256)
+    rows = rearrange(stack / 127.5 - 1, "n (i y) (j x) k -> (n i j) (y x k)", y=8, x=8)
+    colour = np.tile(rows.reshape(-1, 3).mean(axis=0), 64)
     u, s, vt = np.linalg.svd(rows - colour, full_matrices=False)
     best = (u[:, :24] * s[:24]) @ vt[:24] + colour
-    best = rearrange(best, "(n i j) (y x k) -> n k (i y) (j x)", n=8, i=4, y=16, x=16)
+    best = rearrange(best, "(n i j) (y x k) -> n k (i y) (j x)", n=8, i=8, y=8, x=8)
     found = codec.decode(codec.encode(as_input(stack)).latents).sample
     np.testing.assert_allclose(found.numpy(), best, atol=2e-4)
 

@@ -102,12 +102,12 @@ def counted(model: KissModel, run) -> int:
 
 def test_everything_has_the_models_own_size(model: KissModel) -> None:
     guide, conditions = told(model)
-    assert conditions.guide.shape == (3, 64, 10, 16)  # 256 x 160 pixels, 16 a place
-    assert conditions.first.shape == (64, 10, 16)
-    assert conditions.confidence.shape == (3, 16, 10, 16)
-    assert conditions.motion.shape == (3, 32, 10, 16)
+    assert conditions.guide.shape == (3, 16, 20, 32)  # 256 x 160 pixels, 8 a place
+    assert conditions.first.shape == (16, 20, 32)
+    assert conditions.confidence.shape == (3, 16, 20, 32)
+    assert conditions.motion.shape == (3, 32, 20, 32)
     steps = list(sample(conditions, model, steps=2))
-    assert [s.clean.shape for s in steps] == [(3, 64, 10, 16)] * 2
+    assert [s.clean.shape for s in steps] == [(3, 16, 20, 32)] * 2
     painted = paint(guide, conditions, steps[-1], model)
     assert painted.frames.shape == painted.change.shape == (3, 200, 320, 3)
 
@@ -127,7 +127,7 @@ def test_what_is_known_is_the_guide_or_else_the_photo_or_else_nothing() -> None:
     told[1:, :, CHANNELS["guide"]] = 0
     told[2, :, CHANNELS["first"]] = 0
     found = known(told)
-    torch.testing.assert_close(found[0], told[0, :, :64])
+    torch.testing.assert_close(found[0], told[0, :, :16])
     torch.testing.assert_close(found[1], told[1, :, CHANNELS["first"]])
     assert not found[2].any()
 
@@ -206,15 +206,15 @@ def test_windows_cover_every_frame(frames: int, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_longer_clips_take_more_windows(model: KissModel) -> None:
-    conditions = tiny_conditions(40, (2, 2))
+    conditions = tiny_conditions(40, (4, 4))
     calls = counted(model, lambda: list(sample(conditions, model, steps=1)))
     assert calls == 2  # 0..24 and 16..40
 
 
 def test_an_estimate_is_preconditioned_as_published() -> None:
-    x = torch.randn(2, 3, 64, 2, 2)
+    x = torch.randn(2, 3, 16, 4, 4)
     sigma = torch.tensor([0.3, 4.0])
-    told = torch.stack([tiny_conditions(places=(2, 2), seed=s).told for s in (0, 1)])
+    told = torch.stack([tiny_conditions(places=(4, 4), seed=s).told for s in (0, 1)])
     found = estimate(constant(0.3).unet, x, sigma, told, torch.ones(2, 2, 8))
     s = sigma[:, None, None, None, None]
     c_skip = SIGMA_DATA**2 / (s**2 + SIGMA_DATA**2)  # Karras et al. 2022, table 1
@@ -237,18 +237,18 @@ def painted(model: KissModel, guide: Guide, clean: np.ndarray, had: np.ndarray, 
 
 def test_painting_changes_nothing_where_the_model_agrees(model: KissModel) -> None:
     guide = drawn_guide()
-    had = tiny_conditions(places=(10, 16)).guide
+    had = tiny_conditions(places=(20, 32)).guide
     out = painted(model, guide, had.copy(), had, keep=0.0)
     np.testing.assert_array_equal(out.frames, guide.frames)
     other = had.copy()
-    other[:, :, :, 12:] += 1.0  # the model disagrees about the right quarter
+    other[:, :, :, 24:] += 1.0  # the model disagrees about the right quarter
     out = painted(model, guide, other, had, keep=0.0)
     np.testing.assert_array_equal(out.frames[:, :, :128], guide.frames[:, :, :128])
     assert np.abs(out.frames - guide.frames)[:, :, 192:].mean() > 1e-3
 
 
 def test_painting_keeps_what_the_photo_shows(model: KissModel) -> None:
-    guide, had = drawn_guide(), tiny_conditions(places=(10, 16)).guide
+    guide, had = drawn_guide(), tiny_conditions(places=(20, 32)).guide
     confidence = np.zeros_like(guide.confidence)
     confidence[:, 40:80] = 1
     guide = replace(guide, confidence=confidence)
@@ -261,7 +261,7 @@ def test_painting_keeps_what_the_photo_shows(model: KissModel) -> None:
 def test_pictures_are_continued_to_whole_places(model: KissModel) -> None:
     pictures = np.random.default_rng(0).random((2, 50, 70, 3)).astype(np.float32)
     latents = encode(model.codec, pictures)
-    assert latents.shape == (2, 64, 4, 6)
+    assert latents.shape == (2, 16, 8, 12)
     larger = np.pad(pictures, ((0, 0), (0, 14), (0, 26), (0, 0)), mode="edge")
     torch.testing.assert_close(latents, encode(model.codec, larger))
     assert decode(model.codec, latents).shape == (2, 64, 96, 3)

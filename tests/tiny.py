@@ -15,8 +15,8 @@ def tiny_model(identity: int = 8) -> KissModel:
     torch.manual_seed(5)
     unet = UNetSpatioTemporalConditionModel(
         sample_size=16,
-        in_channels=64 + CHANNELS["motion"].stop,
-        out_channels=64,
+        in_channels=16 + CHANNELS["motion"].stop,
+        out_channels=16,
         down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
         up_block_types=("CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
         block_out_channels=(32, 32),
@@ -38,9 +38,9 @@ def tiny_conditions(frames: int = 3, places: tuple[int, int] = (4, 6), seed: int
 
     identity = noise(2, 8)
     return Conditions(
-        guide=noise(frames, 64, *places),
+        guide=noise(frames, 16, *places),
         confidence=noise(frames, 16, *places),
-        first=noise(64, *places),
+        first=noise(16, *places),
         motion=noise(frames, 32, *places),
         identity=identity / np.linalg.norm(identity, axis=1, keepdims=True),
     )

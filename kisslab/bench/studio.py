@@ -41,7 +41,7 @@ from kisslab.studio import (
 from kisslab.studio.clips import render_pool
 from kisslab.studio.dataset import Shard, write_dataset
 
-HELD_OUT = 900_000  # seeds from here on train nothing
+HELD_OUT = 900_000  # seeds from here to a million train nothing
 FRAMES = 12  # of the clips whose speed is measured
 AGREED = np.array(
     [

@@ -91,7 +91,7 @@ def main(
     write_card(
         Card(
             title="kisslab codec",
-            task="image autoencoder, 16 times smaller per side, 64 channels, diffusers format",
+            task="image autoencoder, 8 times smaller per side, 16 channels, diffusers format",
             data=f"{len(studio)} studio pictures, {len(faces)} photographs of people who do not "
             "exist (SFHQ and SFHQ-T2I, David Beniaguev, MIT)",
             recipe=recipe,

@@ -42,15 +42,23 @@ class Latents(Result):
     identity: Float[np.ndarray, "2 D"]
 
 
-def new_unet(identity: int = 128, latents: int = 64) -> UNetSpatioTemporalConditionModel:
-    """Two levels; the lower one attends, in space, in time and to the identities' tokens."""
+def new_unet(identity: int = 128, latents: int = 16) -> UNetSpatioTemporalConditionModel:
+    """Three levels; the lowest attends, in space, in time and to the identities' tokens."""
     unet = UNetSpatioTemporalConditionModel(
-        sample_size=16,
+        sample_size=32,
         in_channels=latents + CHANNELS["motion"].stop,
         out_channels=latents,
-        down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
-        up_block_types=("CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
-        block_out_channels=(128, 128),
+        down_block_types=(
+            "DownBlockSpatioTemporal",
+            "DownBlockSpatioTemporal",
+            "CrossAttnDownBlockSpatioTemporal",
+        ),
+        up_block_types=(
+            "CrossAttnUpBlockSpatioTemporal",
+            "UpBlockSpatioTemporal",
+            "UpBlockSpatioTemporal",
+        ),
+        block_out_channels=(64, 128, 128),
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=32,
         layers_per_block=1,
@@ -116,7 +124,7 @@ def draw_batch(rng: np.random.Generator, kinds: list[list[Latents]], count: int)
         told[:, :, channels] *= kept[:, None, None, None, None]
     identity = identity * torch.from_numpy(rng.random(n) >= DROP).float()[:, None, None]
     levels = np.exp(rng.normal(-0.4, 1.4, n)).clip(0.03, HIGHEST)
-    levels = np.where(rng.random(n) < 0.25, HIGHEST, levels)  # where every clip starts
+    levels = np.where(rng.random(n) < 0.4, HIGHEST, levels)  # where every clip starts
     noise = rng.normal(size=tuple(truth.shape)).astype(np.float32)
     return {
         "told": told,
