@@ -121,9 +121,9 @@ def condition(
 class Denoiser:
     """denoise(x, sigma) for the samplers: the network, preconditioned, guided and windowed.
 
-    What is denoised is the clip's difference from what is known: the guide, or without one the
-    photo. Each weight guides one condition: D + sum (w - 1) (D - D without it); 1 costs nothing, 0
-    switches the condition off (classifier-free guidance, Ho and Salimans 2022, one per condition).
+    What is denoised is the clip's difference from what is known, a gate that copies what the guide
+    is sure of. Each weight guides one condition: D + sum (w - 1) (D - D without it); 1 costs
+    nothing, 0 switches it off (classifier-free guidance, Ho and Salimans 2022, one per condition).
     """
 
     def __init__(
@@ -225,11 +225,9 @@ def paint(
 
 
 def known(told: Float[Tensor, "B T K h w"]) -> Float[Tensor, "B T C h w"]:
-    """What the model starts from: the guide; where there is none, the photo; or nothing."""
-    first = CHANNELS["first"]
-    guide = told[:, :, : first.stop - first.start]
-    given = guide.flatten(1).any(dim=1)[:, None, None, None, None]
-    return torch.where(given, guide, told[:, :, first])
+    """What the model starts from: the guide, as far as it is sure of itself at each place."""
+    guide = told[:, :, CHANNELS["guide"]]
+    return guide[:, :, :-16] * guide[:, :, -16:].mean(dim=2, keepdim=True)
 
 
 def estimate(
