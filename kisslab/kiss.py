@@ -1,6 +1,6 @@
 """Stage 5: the kiss model, what it is told, and what it paints.
 
-(KissModel, load_kiss, Conditions, condition, Denoiser, sample, Painted, paint)
+(KissModel, load_kiss, load_codec, Conditions, condition, Denoiser, sample, Painted, paint)
 """
 
 from __future__ import annotations
@@ -77,21 +77,26 @@ class Painted(Result):
 
 @lru_cache(maxsize=2)
 def load_kiss(folder: str | Path | None = None) -> KissModel:
-    """The shipped model, or one in `folder` with kiss/ and codec/ in diffusers format.
+    """The kiss model in a folder with kiss/ and codec/ in diffusers format; default: data/models.
 
     FileNotFoundError names what is missing.
     """
-    folder = zoo.data_path("models") if folder is None else Path(folder)
-    for name in ("kiss", "codec"):
-        if not (folder / name / "config.json").is_file():
-            raise FileNotFoundError(f"{folder / name}: no model in diffusers format there")
+    place = _checked(folder, "kiss")
     unet = UNetSpatioTemporalConditionModel.from_pretrained(
-        folder / "kiss", local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+        place, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
     )
+    return KissModel(unet.eval(), load_codec(folder))
+
+
+def load_codec(folder: str | Path | None = None) -> Codec:
+    """The codec alone. FileNotFoundError if there is none."""
     codec = Codec.from_pretrained(
-        folder / "codec", local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+        _checked(folder, "codec"),
+        local_files_only=True,
+        use_safetensors=True,
+        torch_dtype=torch.float32,
     )
-    return KissModel(unet.eval(), codec.eval().to(memory_format=torch.channels_last))
+    return codec.eval().to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -311,3 +316,13 @@ def _resized(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     smaller = shape[0] < picture.shape[0]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return cv2.resize(np.ascontiguousarray(picture), shape[1::-1], interpolation=how)
+
+
+def _checked(folder: str | Path | None, name: str) -> Path:
+    place = (zoo.data_path("models") if folder is None else Path(folder)) / name
+    if not (place / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{place}: no model in diffusers format there; train it with `python -m "
+            f"kisslab.train.{name}`"
+        )
+    return place

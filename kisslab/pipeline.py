@@ -14,13 +14,10 @@ from kisslab.consent import check_consent
 from kisslab.cutout import Cutout, cut_out
 from kisslab.faces import Faces, find_faces
 from kisslab.guide import Guide, draw_guide
-from kisslab.identity import Identity, embed
-from kisslab.kiss import Conditions, Painted, condition, paint, sample
 from kisslab.motion import Motion
 from kisslab.photo import Photo, load_photo
 from kisslab.plan import plan_kiss
 from kisslab.records import Result, record
-from kisslab.samplers import Step
 from kisslab.video import Clip, make_clip
 
 
@@ -37,10 +34,6 @@ class Run(Result):
     cutout: Cutout
     motion: Motion
     guide: Guide
-    identity: Identity
-    conditions: Conditions
-    steps: tuple[Step, ...]
-    painted: Painted
     clip: Clip
     settings: str  # the stage functions and their arguments
 
@@ -51,8 +44,7 @@ class Run(Result):
             "consent": self.consent,
             "photos": [{"name": Path(p.path).name, "sha256": p.sha256} for p in self.photos],
             "faces_by": self.faces.detector,
-            "models": {m.name: m.sha256 for m in zoo.MODELS if m.name in self.faces.models}
-            | zoo.shipped_models(),
+            "models": {m.name: m.sha256 for m in zoo.MODELS if m.name in self.faces.models},
             "style": self.motion.style,
             "anchors": list(self.motion.anchors),
             "frames": len(self.guide.frames),
@@ -85,10 +77,6 @@ class Pipeline(Result):
     cut: Callable[[Photo, Faces], Cutout] = cut_out
     plan: Callable[[Faces], Motion] = plan_kiss
     draw: Callable[[Photo, Faces, Motion, Cutout], Guide] = draw_guide
-    embed: Callable[[Photo, Faces], Identity] = embed
-    condition: Callable[..., Conditions] = condition
-    sample: Callable[[Conditions], Iterator[Step]] = sample
-    paint: Callable[[Guide, Conditions, Step], Painted] = paint
 
     def stages(self, *paths: str | Path, consent: str = "") -> Iterator[tuple[str, Any]]:
         """(field of Run, result) as each stage ends; one path is a couple, two are portraits."""
@@ -113,15 +101,7 @@ class Pipeline(Result):
         yield "motion", motion
         guide = self.draw(photo, faces, motion, cutout)
         yield "guide", guide
-        identity = self.embed(photo, faces)
-        yield "identity", identity
-        conditions = self.condition(photo, faces, motion, guide, identity)
-        yield "conditions", conditions
-        steps = tuple(self.sample(conditions))
-        yield "steps", steps
-        painted = self.paint(guide, conditions, steps[-1])
-        yield "painted", painted
-        yield "clip", make_clip(painted.frames, guide.fps)
+        yield "clip", make_clip(guide.frames, guide.fps)
         yield "settings", ", ".join(f"{name}={_called(stage)}" for name, stage in self.items())
 
     def __call__(self, *paths: str | Path, consent: str = "") -> Run:

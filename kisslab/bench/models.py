@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from inspect import signature
 from itertools import islice, pairwise
 from pathlib import Path
@@ -40,22 +39,26 @@ from kisslab.bench.made import (
 from kisslab.bench.quality import psnr, sharpness, ssim
 from kisslab.bench.rows import Row, row
 from kisslab.bench.studio import judge
+from kisslab.codec import Codec
 from kisslab.faces import Faces, face_detector
+from kisslab.guide import draw_guide
+from kisslab.identity import embed
 from kisslab.kiss import (
     CONDITIONS,
     Conditions,
     Denoiser,
     KissModel,
     condition,
+    load_codec,
     load_kiss,
     paint,
     sample,
 )
 from kisslab.photo import Photo, load_photo, photo_from_array
-from kisslab.pipeline import Pipeline
 from kisslab.plan import plan_kiss
 from kisslab.samplers import karras_sigmas
 from kisslab.train import codec
+from kisslab.train.lessons import Case
 from kisslab.train.pictures import read_photographs
 
 COUPLES, WARPS, PAIRS = 6, 6, 10
@@ -69,17 +72,29 @@ def measure(folder: Path | None = None) -> Iterator[Row]:
     """Every figure of the models in `folder` (ours if none is given), on held-out data.
 
     PSNR, SSIM and sharpness are those of a clip where its people are, averaged over clips. Takes
-    KISSLAB_PHOTOS and KISSLAB_MODELS.
+    KISSLAB_PHOTOS and KISSLAB_MODELS. Without a kiss model only the other models are measured.
     """
-    model, photos = load_kiss(folder), portraits()[0].parents[1]
-    yield from weight_rows(folder or zoo.data_path("models"))
-    yield from cost_rows(folder)
+    folder, photos = folder or zoo.data_path("models"), portraits()[0].parents[1]
+    there = (folder / "kiss" / "config.json").is_file()
+    yield from weight_rows(folder)
+    yield row("kiss_model_there", float(there), "", "= 1", 1)
     with tempfile.TemporaryDirectory() as work:
         yield from recogniser_rows(photos, work)
-        studio = [attempt(case, model) for case in studio_cases(work, COUPLES)]
-        warps = [attempt(case, model) for case in photograph_cases(work, photos, WARPS)]
+        cases = list(studio_cases(work, COUPLES))
+        yield from codec_rows(load_codec(folder), cases, photos)
+        if there:
+            yield from kiss_rows(folder, cases, list(photograph_cases(work, photos, WARPS)), photos)
+
+
+def kiss_rows(
+    folder: Path, couples_: Sequence[Case], warps_: Sequence[Case], photos: Path
+) -> Iterator[Row]:
+    """What the kiss model makes of held-out couples, of warped photographs and of pairs."""
+    model = load_kiss(folder)
+    yield from cost_rows(folder)
+    studio = [attempt(case, model) for case in couples_]
+    warps = [attempt(case, model) for case in warps_]
     kisses = [kiss(couple, model) for couple in islice(couples(photos), PAIRS)]
-    yield from codec_rows(model, studio, photos)
     yield from studio_rows(studio)
     yield from ablation_rows(studio[:ABLATED], model)
     yield from step_rows(studio[:STEPPED], model)
@@ -152,13 +167,13 @@ def cost_rows(folder: Path | None) -> Iterator[Row]:
     yield row("clip_peak_memory_gb", memory, "GB", "<= 3", 1)
 
 
-def codec_rows(model: KissModel, studio: Sequence[Attempt], photos: Path) -> Iterator[Row]:
+def codec_rows(network: Codec, studio: Sequence[Case], photos: Path) -> Iterator[Row]:
     """codec_psnr_studio, codec_psnr_photos: pictures of 256 pixels, encoded and decoded."""
-    pictures = np.concatenate([made.case.truth[::4] for made in studio])
-    figure = codec.psnr(model.codec, pictures)
+    pictures = np.concatenate([case.truth[::4] for case in studio])
+    figure = codec.psnr(network, pictures)
     yield row("codec_psnr_studio", figure, "dB", ">= 30", len(pictures))
     pictures = read_photographs(photos, size=256, held=True)
-    figure = codec.psnr(model.codec, pictures)
+    figure = codec.psnr(network, pictures)
     yield row("codec_psnr_photos", figure, "dB", ">= 27", len(pictures))
 
 
@@ -261,26 +276,20 @@ def _cost(folder: Path | None) -> tuple[float, float]:
     """(seconds, gigabytes) of painting 24 frames of 256 x 192 in this very process."""
     torch.set_num_threads(2)
     model = load_kiss(folder)
-    pipeline = Pipeline(
-        load=_small,
-        find=lambda photo, need: _small_faces(),
-        plan=partial(plan_kiss, seconds=1.0, fps=24.0),
-        condition=partial(condition, model=model),
-        sample=partial(sample, model=model),
-        paint=partial(paint, model=model),
-    )
-    seconds = min(_painting_seconds(pipeline) for _ in range(2))
+    seconds = min(_painting_seconds(model) for _ in range(2))
     words = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()
     return seconds, int(words[0]) / 1e6  # its own: ru_maxrss begins with that of the parent
 
 
-def _painting_seconds(pipeline: Pipeline) -> float:
+def _painting_seconds(model: KissModel) -> float:
+    photo, faces = _small(COUPLE), _small_faces()
+    motion = plan_kiss(faces, seconds=1.0, fps=24.0)
+    guide = draw_guide(photo, faces, motion)
+    identity = embed(photo, faces)
     start = time.perf_counter()
-    for name, _ in pipeline.stages(COUPLE, consent="They are drawn."):
-        if name == "identity":
-            start = time.perf_counter()
-        if name == "painted":
-            break
+    told = condition(photo, faces, motion, guide, identity, model)
+    *_, last = sample(told, model)
+    paint(guide, told, last, model)
     return time.perf_counter() - start
 
 
