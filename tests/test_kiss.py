@@ -122,14 +122,15 @@ def test_conditions_lie_in_their_channels() -> None:
     assert sum(part.shape[1] for part in channels.values()) == conditions.told.shape[1]
 
 
-def test_what_is_known_is_the_guide_or_else_the_photo_or_else_nothing() -> None:
+def test_what_is_known_is_the_guide_as_far_as_it_is_sure() -> None:
     told = tiny_conditions().told.repeat(3, 1, 1, 1, 1)
-    told[1:, :, CHANNELS["guide"]] = 0
-    told[2, :, CHANNELS["first"]] = 0
+    latents, sure = slice(0, 16), slice(16, 32)
+    told[0, :, sure], told[1, :, sure] = 1, 0
+    told[2, :, sure], told[2, :, 16:20] = 0, 1  # a quarter of each place is sure
     found = known(told)
-    torch.testing.assert_close(found[0], told[0, :, :16])
-    torch.testing.assert_close(found[1], told[1, :, CHANNELS["first"]])
-    assert not found[2].any()
+    torch.testing.assert_close(found[0], told[0, :, latents])
+    assert not found[1].any()
+    torch.testing.assert_close(found[2], told[2, :, latents] / 4)
 
 
 def test_a_seed_gives_one_clip_and_another_seed_another(model: KissModel) -> None:
@@ -165,15 +166,13 @@ def test_a_weight_of_0_drops_the_condition(model: KissModel, name: str) -> None:
     assert (found - Denoiser(model, conditions)(x, 0.7)).abs().max() > 1e-3
 
 
-def test_without_the_guide_the_same_noisy_clip_is_seen_from_the_photo(model: KissModel) -> None:
+def test_without_the_guide_the_same_noisy_clip_is_seen_from_nothing(model: KissModel) -> None:
     conditions = tiny_conditions()
     nothing = np.zeros_like(conditions.guide), np.zeros_like(conditions.confidence)
     without = replace(conditions, guide=nothing[0], confidence=nothing[1])
-    guide, x = torch.from_numpy(conditions.guide.copy()), noise(conditions)
-    clip = guide + x
-    found = guide + Denoiser(model, conditions, guide=0.0)(x, 0.7)
-    photo = torch.from_numpy(conditions.first.copy())
-    expected = photo + Denoiser(model, without)(clip - photo, 0.7)
+    base, x = known(conditions.told[None])[0], noise(conditions)
+    found = base + Denoiser(model, conditions, guide=0.0)(x, 0.7)
+    expected = Denoiser(model, without)(base + x, 0.7)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
