@@ -100,16 +100,19 @@ def encoded(lesson: Lesson, codec: Codec, mirror: bool, seed: int) -> Latents:
     )
 
 
-def draw_batch(rng: np.random.Generator, kinds: list[list[Latents]], count: int) -> Batch:
-    """Lessons of every kind in turn; a third of the batches run there and back, twice as long.
+def draw_batch(
+    rng: np.random.Generator, kinds: list[list[Latents]], count: int, frames: int = FRAMES
+) -> Batch:
+    """Lessons of every kind in turn, `frames` of each: a few at first, many lessons a step.
 
-    The network sees the places in time of long clips that way. Noise and what is left out are
+    Of whole lessons a third of the batches run there and back, twice as long: so the network sees
+    the places in time of long clips. Noise and what is left out are
     drawn here too, so that a batch is all that a step of training needs.
     """
     drawn = [kinds[k % len(kinds)] for k in range(count)]
     chosen = [kind[int(rng.integers(len(kind)))] for kind in drawn]
-    order = np.arange(FRAMES)
-    if rng.random() < 0.33:
+    order = np.sort(rng.choice(FRAMES, frames, replace=False))
+    if frames == FRAMES and rng.random() < 0.33:
         order, chosen = np.concatenate([order, order[::-1]]), chosen[: max(1, count // 2)]
     elif rng.random() < 0.5:
         order = order[::-1]
@@ -151,7 +154,8 @@ def main(
     models: Annotated[Path, typer.Option(help="folder that holds codec/ and gets kiss/")],
     work: Annotated[Path, typer.Option(help="folder of checkpoints and of encoded lessons")],
     steps: int = 6000,
-    count: int = 4,
+    count: Annotated[int, typer.Option(help="lessons a step")] = 4,
+    frames: Annotated[int, typer.Option(help="frames of each: few at first, then all")] = FRAMES,
     rate: float = 4e-4,
 ) -> None:
     """Train the kiss model on studio kisses and on photographs warped away and back."""
@@ -160,7 +164,7 @@ def main(
     torch.manual_seed(0)
     unet = new_unet(kinds[0][0].identity.shape[1])
     recipe = Recipe(steps=steps, rate=rate, warmup=200, average=0.9995)
-    batch = partial(draw_batch, kinds=kinds, count=count)
+    batch = partial(draw_batch, kinds=kinds, count=count, frames=frames)
     unet = fit(unet, batch, losses, work, recipe).float().cpu()
     unet.to(torch.float16).save_pretrained(models / "kiss")
     write_card(

@@ -53,6 +53,8 @@ def fit(
     """
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
     set_seed(recipe.seed)
+    # Some imports (numba) set the threads anew: what the environment asks for counts.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     torch.set_flush_denormal(True)  # gradients near zero, as zeroed layers have them, are slow
     for weight in model.parameters():
         if weight.ndim == 4:  # convolutions of pictures are faster so, those of clips can't be
