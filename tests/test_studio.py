@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -260,3 +261,9 @@ def test_mediapipe_agrees_with_the_landmarks():
         pytest.skip("set KISSLAB_MODELS to a folder with face_landmarker.task")
     errors = [figures.agreement(sample_person(seed)) for seed in (101, 104)]
     assert np.mean(errors) <= 0.05
+
+
+def test_a_copy_of_a_person_is_not_baked_again() -> None:
+    person = sample_person(7)
+    assert build(pickle.loads(pickle.dumps(person))) is build(person)
+    assert build(sample_person(8)) is not build(person)
