@@ -52,13 +52,7 @@ def fit(
     curve.csv and the newest checkpoint: a call that was killed goes on where that was saved.
     """
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
-    set_seed(recipe.seed)
-    # Some imports (numba) set the threads anew: what the environment asks for counts.
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
-    torch.set_flush_denormal(True)  # gradients near zero, as zeroed layers have them, are slow
-    for weight in model.parameters():
-        if weight.ndim == 4:  # convolutions of pictures are faster so, those of clips can't be
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    _prepare(model, recipe.seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay
     )
@@ -93,6 +87,17 @@ def seconds_spent(folder: str | Path) -> float:
     """Training time so far, resumed runs included."""
     with open(Path(folder) / "curve.csv", newline="") as file:
         return float(list(csv.DictReader(file))[-1]["seconds"])
+
+
+def _prepare(model: nn.Module, seed: int) -> None:
+    """Seeds, threads and the memory format of the weights."""
+    set_seed(seed)
+    # Some imports (numba) set the threads anew: what the environment asks for counts.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    torch.set_flush_denormal(True)  # gradients near zero, as zeroed layers have them, are slow
+    for weight in model.parameters():
+        if weight.ndim == 4:  # convolutions of pictures are faster so, those of clips can't be
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _resume(accelerator: Accelerator, folder: Path) -> int:
