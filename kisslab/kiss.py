@@ -1,19 +1,23 @@
 """Stage 5: the kiss model, what it is told, and what it paints.
 
-(KissModel, load_kiss, load_codec, Conditions, condition, Denoiser, sample, Painted, paint)
+(KissModel, load_kiss, load_codec, spatial_only, Conditions, condition, Denoiser, sample, Painted,
+paint)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
+from diffusers.models.resnet import SpatioTemporalResBlock
+from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -97,6 +101,25 @@ def load_codec(folder: str | Path | None = None) -> Codec:
         torch_dtype=torch.float32,
     )
     return codec.eval().to(memory_format=torch.channels_last)
+
+
+@contextmanager
+def spatial_only(unet: UNetSpatioTemporalConditionModel) -> Iterator[None]:
+    """Within this context the network's layers across time are passed by: frames are single."""
+    patched = []
+    for module in unet.modules():
+        if isinstance(module, SpatioTemporalResBlock):
+            module.forward = partial(_block_in_space, module)
+        elif isinstance(module, TransformerSpatioTemporalModel):
+            module.forward = partial(_attention_in_space, module)
+        else:
+            continue
+        patched.append(module)
+    try:
+        yield
+    finally:
+        for module in patched:
+            del module.forward  # the class's own shows again
 
 
 @torch.no_grad()
@@ -294,6 +317,26 @@ def places(maps: Float[Tensor, "T K H W"]) -> Float[Tensor, "T L h w"]:
     step = PATCH * MULTIPLE
     maps = F.pad(maps, (0, -maps.shape[3] % step, 0, -maps.shape[2] % step), mode="replicate")
     return F.pixel_unshuffle(F.avg_pool2d(maps, PATCH // 4), 4)
+
+
+def _block_in_space(
+    block: SpatioTemporalResBlock, x: Tensor, temb: Tensor | None = None, image_only_indicator=None
+) -> Tensor:
+    return block.spatial_res_block(x, temb)
+
+
+def _attention_in_space(
+    attention: TransformerSpatioTemporalModel,
+    x: Float[Tensor, "N C h w"],
+    encoder_hidden_states: Tensor | None = None,
+    image_only_indicator: Tensor | None = None,
+    return_dict: bool = True,
+) -> tuple[Tensor]:
+    tokens = attention.proj_in(rearrange(attention.norm(x), "n c h w -> n (h w) c"))
+    for block in attention.transformer_blocks:
+        tokens = block(tokens, encoder_hidden_states=encoder_hidden_states)
+    high = x.shape[2]
+    return (x + rearrange(attention.proj_out(tokens), "n (h w) c -> n c h w", h=high),)
 
 
 def _windows(frames: int) -> list[tuple[int, int]]:

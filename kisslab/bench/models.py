@@ -1,6 +1,6 @@
 """Area models: what the shipped networks are worth on people they never saw, and what they cost.
 
-(measure, spatial_only, write_strips)
+(measure, write_strips)
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from inspect import signature
 from itertools import islice, pairwise
 from pathlib import Path
@@ -18,8 +17,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from diffusers import UNetSpatioTemporalConditionModel
-from diffusers.models.resnet import AlphaBlender
 from jaxtyping import Float
 from torch import Tensor
 
@@ -53,6 +50,7 @@ from kisslab.kiss import (
     load_kiss,
     paint,
     sample,
+    spatial_only,
 )
 from kisslab.photo import Photo, load_photo, photo_from_array
 from kisslab.plan import plan_kiss
@@ -101,24 +99,6 @@ def kiss_rows(
     yield tracing_row(studio[0].conditions, model)
     yield from photograph_rows(warps, kisses)
     yield from judge_rows(studio, kisses)
-
-
-@contextmanager
-def spatial_only(unet: UNetSpatioTemporalConditionModel) -> Iterator[None]:
-    """Within this context the network's layers across time count for nothing.
-
-    Each of its AlphaBlenders mixes a spatial and a temporal branch by sigmoid(mix_factor).
-    """
-    blenders = [module for module in unet.modules() if isinstance(module, AlphaBlender)]
-    kept = [blender.mix_factor.detach().clone() for blender in blenders]
-    for blender in blenders:
-        spatial = -1e4 if blender.switch_spatial_to_temporal_mix else 1e4
-        blender.mix_factor.data.fill_(spatial)
-    try:
-        yield
-    finally:
-        for blender, factor in zip(blenders, kept, strict=True):
-            blender.mix_factor.data.copy_(factor)
 
 
 def write_strips(folder: str | Path, model: KissModel | None = None) -> list[Path]:

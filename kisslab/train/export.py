@@ -17,7 +17,7 @@ SMALLEST = 64  # numbers; smaller tensors stay as they are
 
 
 def plain(net: nn.Module, trained: nn.Module) -> nn.Module:
-    """The trained weights in `net`, for accelerate leaves its mixed precision on what it trained."""
+    """The trained weights in `net`: accelerate leaves its mixed precision on what it trained."""
     net.load_state_dict({name: value.cpu() for name, value in trained.state_dict().items()})
     return net
 

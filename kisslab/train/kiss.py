@@ -1,10 +1,11 @@
 """Trains the kiss model: `accelerate launch -m kisslab.train.kiss`.
 
-(new_unet, Latents, encoded, draw_batch, losses, main)
+(new_unet, Latents, encoded, draw_frames, draw_clips, losses, main)
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +20,20 @@ from tqdm import tqdm
 
 from kisslab.codec import PATCH, Codec
 from kisslab.identity import embed_crops
-from kisslab.kiss import CHANNELS, SIGMA_DATA, draw_points, encode, estimate, known, places
+from kisslab.kiss import (
+    CHANNELS,
+    SIGMA_DATA,
+    draw_points,
+    encode,
+    estimate,
+    known,
+    places,
+    spatial_only,
+)
 from kisslab.records import Result, record
 from kisslab.samplers import karras_sigmas
 from kisslab.train.card import Card, write_card
+from kisslab.train.export import plain
 from kisslab.train.lessons import Lesson
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 
@@ -66,8 +77,17 @@ def new_unet(identity: int = 128, latents: int = 16) -> UNetSpatioTemporalCondit
         num_attention_heads=4,
         num_frames=FRAMES,
     )
-    torch.nn.init.zeros_(unet.conv_out.weight)  # training starts at "change nothing"
-    torch.nn.init.zeros_(unet.conv_out.bias)
+    blank = [unet.conv_out]  # training starts at "change nothing"
+    for name, module in unet.named_modules():  # and layers of time at "frames are single"
+        last_of_block = name.endswith("temporal_res_block.conv2")
+        last_of_layer = "temporal_transformer_blocks" in name and name.endswith(
+            ("to_out.0", "net.2")
+        )
+        if last_of_block or last_of_layer or name.endswith("time_pos_embed.linear_2"):
+            blank.append(module)
+    for module in blank:
+        torch.nn.init.zeros_(module.weight)
+        torch.nn.init.zeros_(module.bias)
     return unet
 
 
@@ -100,43 +120,30 @@ def encoded(lesson: Lesson, codec: Codec, mirror: bool, seed: int) -> Latents:
     )
 
 
-def draw_batch(
-    rng: np.random.Generator, kinds: list[list[Latents]], count: int, frames: int = FRAMES
-) -> Batch:
-    """Lessons of every kind in turn, `frames` of each: a few at first, many lessons a step.
+def draw_frames(rng: np.random.Generator, kinds: list[list[Latents]], count: int) -> Batch:
+    """`count` single frames whose truth is known, of lessons of every kind in turn."""
+    parts = []
+    for k in range(count):
+        lesson = _one_of(kinds[k % len(kinds)], rng)
+        known_ones = np.flatnonzero(lesson.weight.max(axis=(1, 2, 3)) > 0)
+        parts.append((lesson, rng.choice(known_ones, 1)))
+    return _batch(rng, parts)
 
-    Of whole lessons a third of the batches run there and back, twice as long: so the network sees
-    the places in time of long clips. Noise and what is left out are
-    drawn here too, so that a batch is all that a step of training needs.
+
+def draw_clips(rng: np.random.Generator, kinds: list[list[Latents]], count: int) -> Batch:
+    """`count` clips of lessons of every kind in turn, forward or backward.
+
+    A third of the batches run there and back, twice as long: so the network sees the places in
+    time of long clips.
     """
-    drawn = [kinds[k % len(kinds)] for k in range(count)]
-    chosen = [kind[int(rng.integers(len(kind)))] for kind in drawn]
-    order = np.sort(rng.choice(FRAMES, frames, replace=False))
-    if frames == FRAMES and rng.random() < 0.33:
-        order, chosen = np.concatenate([order, order[::-1]]), chosen[: max(1, count // 2)]
+    order = np.arange(FRAMES)
+    if rng.random() < 0.33:
+        order, count = np.concatenate([order, order[::-1]]), max(1, count // 2)
     elif rng.random() < 0.5:
         order = order[::-1]
-    n = len(chosen)
-    told, truth, weight = (
-        torch.from_numpy(np.stack([getattr(x, name)[order] for x in chosen])).float()
-        for name in ("told", "truth", "weight")
-    )
-    identity = torch.from_numpy(np.stack([x.identity for x in chosen]))
-    for channels in CHANNELS.values():
-        kept = torch.from_numpy(rng.random(n) >= DROP).float()
-        told[:, :, channels] *= kept[:, None, None, None, None]
-    identity = identity * torch.from_numpy(rng.random(n) >= DROP).float()[:, None, None]
-    levels = np.exp(rng.normal(-0.4, 1.4, n)).clip(0.03, HIGHEST)
-    levels = np.where(rng.random(n) < 0.4, HIGHEST, levels)  # where every clip starts
-    noise = rng.normal(size=tuple(truth.shape)).astype(np.float32)
-    return {
-        "told": told,
-        "clean": truth - known(told),
-        "noise": torch.from_numpy(noise),
-        "sigma": torch.from_numpy(levels.astype(np.float32)),
-        "weight": weight,
-        "identity": identity,
-    }
+    first = int(rng.integers(len(kinds)))
+    lessons = [_one_of(kinds[(first + k) % len(kinds)], rng) for k in range(count)]
+    return _batch(rng, [(lesson, order) for lesson in lessons])
 
 
 def losses(unet: UNetSpatioTemporalConditionModel, batch: Batch) -> Batch:
@@ -153,19 +160,30 @@ def main(
     lessons: Annotated[Path, typer.Option(help="folder of studio_*.npz and photos_*.npz")],
     models: Annotated[Path, typer.Option(help="folder that holds codec/ and gets kiss/")],
     work: Annotated[Path, typer.Option(help="folder of checkpoints and of encoded lessons")],
-    steps: int = 6000,
-    count: Annotated[int, typer.Option(help="lessons a step")] = 4,
-    frames: Annotated[int, typer.Option(help="frames of each: few at first, then all")] = FRAMES,
+    images: Annotated[
+        int, typer.Option(help="steps on single frames, before those on clips")
+    ] = 8000,
+    clips: Annotated[int, typer.Option(help="steps on clips")] = 1500,
+    count: Annotated[int, typer.Option(help="frames a step at first; then as many clips / 8")] = 16,
     rate: float = 4e-4,
 ) -> None:
-    """Train the kiss model on studio kisses and on photographs warped away and back."""
+    """Train the kiss model on studio kisses and on photographs warped away and back.
+
+    First on single frames without the layers of time, which is several times faster, then on clips.
+    """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
     kinds = [_read(lessons, kind, codec, work / "latents") for kind in ("studio", "photos")]
     torch.manual_seed(0)
-    unet = new_unet(kinds[0][0].identity.shape[1])
-    recipe = Recipe(steps=steps, rate=rate, warmup=200, average=0.9995)
-    batch = partial(draw_batch, kinds=kinds, count=count, frames=frames)
-    unet = fit(unet, batch, losses, work, recipe).float().cpu()
+    identity = kinds[0][0].identity.shape[1]
+    unet = new_unet(identity)
+    stills = Recipe(steps=images, rate=rate, warmup=200, average=0.9995, channels_last=False)
+    with spatial_only(unet):
+        batch = partial(draw_frames, kinds=kinds, count=count)
+        trained = fit(unet, batch, losses, work / "images", stills)
+    unet = plain(new_unet(identity), trained)
+    recipe = replace(stills, steps=clips, rate=rate / 2)
+    batch = partial(draw_clips, kinds=kinds, count=max(1, count // 8))
+    unet = plain(new_unet(identity), fit(unet, batch, losses, work / "clips", recipe))
     unet.to(torch.float16).save_pretrained(models / "kiss")
     write_card(
         Card(
@@ -175,14 +193,43 @@ def main(
             data=f"{len(kinds[0])} encoded clips of studio couples, {len(kinds[1])} of photographs "
             "(SFHQ and SFHQ-T2I, David Beniaguev, MIT) warped away and back",
             recipe=recipe,
-            seconds=seconds_spent(work),
-            figures={"loss": _last_loss(work)},
+            seconds=seconds_spent(work / "images") + seconds_spent(work / "clips"),
+            figures={"loss": _last_loss(work / "clips")},
             limits="Heads and shoulders of two adults at 256 pixels; hands, teeth and hair that "
             "moves are unknown to it.",
         ),
         models / "kiss",
-        work,
+        work / "clips",
     )
+
+
+def _one_of(lessons: list[Latents], rng: np.random.Generator) -> Latents:
+    return lessons[int(rng.integers(len(lessons)))]
+
+
+def _batch(rng: np.random.Generator, parts: list[tuple[Latents, np.ndarray]]) -> Batch:
+    """All that a step of training needs of some frames: noise and what is left out, too."""
+    n = len(parts)
+    told, truth, weight = (
+        torch.from_numpy(np.stack([getattr(x, name)[order] for x, order in parts])).float()
+        for name in ("told", "truth", "weight")
+    )
+    identity = torch.from_numpy(np.stack([x.identity for x, _ in parts]))
+    for channels in CHANNELS.values():
+        kept = torch.from_numpy(rng.random(n) >= DROP).float()
+        told[:, :, channels] *= kept[:, None, None, None, None]
+    identity = identity * torch.from_numpy(rng.random(n) >= DROP).float()[:, None, None]
+    levels = np.exp(rng.normal(-0.4, 1.4, n)).clip(0.03, HIGHEST)
+    levels = np.where(rng.random(n) < 0.4, HIGHEST, levels)  # where every clip starts
+    noise = rng.normal(size=tuple(truth.shape)).astype(np.float32)
+    return {
+        "told": told,
+        "clean": truth - known(told),
+        "noise": torch.from_numpy(noise),
+        "sigma": torch.from_numpy(levels.astype(np.float32)),
+        "weight": weight,
+        "identity": identity,
+    }
 
 
 def _read(folder: Path, kind: str, codec: Codec, cache: Path) -> list[Latents]:
@@ -202,7 +249,7 @@ def _read(folder: Path, kind: str, codec: Codec, cache: Path) -> list[Latents]:
 
 
 def _last_loss(work: Path) -> float:
-    rows = (work / "curve.csv").read_text().splitlines()[-20:]
+    rows = (work / "curve.csv").read_text().splitlines()[1:][-20:]
     return float(np.mean([float(row.split(",")[2]) for row in rows]))
 
 

@@ -36,6 +36,7 @@ class Recipe(Result):
     average: float = 0.999  # of the exponential moving average of the weights
     save_every: int = 200  # steps between checkpoints
     precision: str = "bf16"
+    channels_last: bool = True  # faster for convolutions, slower for group norms
     seed: int = 0
 
 
@@ -52,7 +53,7 @@ def fit(
     curve.csv and the newest checkpoint: a call that was killed goes on where that was saved.
     """
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
-    _prepare(model, recipe.seed)
+    _prepare(model, recipe)
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.decay
     )
@@ -89,14 +90,16 @@ def seconds_spent(folder: str | Path) -> float:
         return float(list(csv.DictReader(file))[-1]["seconds"])
 
 
-def _prepare(model: nn.Module, seed: int) -> None:
+def _prepare(model: nn.Module, recipe: Recipe) -> None:
     """Seeds, threads and the memory format of the weights."""
-    set_seed(seed)
+    set_seed(recipe.seed)
     # Some imports (numba) set the threads anew: what the environment asks for counts.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     torch.set_flush_denormal(True)  # gradients near zero, as zeroed layers have them, are slow
     for weight in model.parameters():
-        if weight.ndim == 4:  # convolutions of pictures are faster so, those of clips can't be
+        if (
+            weight.ndim == 4 and recipe.channels_last
+        ):  # convolutions of pictures are faster so, those of clips can't be
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 

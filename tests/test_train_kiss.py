@@ -1,0 +1,115 @@
+"""The kiss model's training: what is drawn from lessons, how it starts, that it can learn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kisslab.codec import Codec
+from kisslab.kiss import CHANNELS, estimate, load_kiss, spatial_only
+from kisslab.train.kiss import FRAMES, Latents, draw_clips, draw_frames, losses, main, new_unet
+from kisslab.train.lessons import HEIGHT, WIDTH, Lesson
+
+KINDS = ("studio", "photos")
+
+
+def latents(graded: list[int], value: float = 0.0) -> Latents:
+    """A lesson whose frames carry their number in the first channel."""
+    rng = np.random.default_rng(1)
+    told = rng.standard_normal((FRAMES, CHANNELS["motion"].stop, 4, 8)).astype(np.float16)
+    told[:, 0] = np.arange(FRAMES)[:, None, None]
+    told[:, 16:32] = 1  # sure of everything
+    weight = np.zeros((FRAMES, 1, 4, 8), np.float16)
+    weight[graded] = 1
+    truth = told[:, :16] + np.float16(value)
+    return Latents(told=told, truth=truth, weight=weight, identity=np.ones((2, 8), np.float32))
+
+
+def lesson(seed: int) -> Lesson:
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 255, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    return Lesson(
+        source=frames[0],
+        guide=frames,
+        confidence=frames[..., 0],
+        truth=frames,
+        people=np.ones((FRAMES, HEIGHT, WIDTH), bool),
+        points=rng.uniform(20, 150, (FRAMES, 2, 478, 2)).astype(np.float16),
+        crops=rng.integers(0, 255, (2, 112, 112, 3), dtype=np.uint8),
+        graded=np.ones(FRAMES, bool),
+    )
+
+
+def test_single_frames_are_those_whose_truth_is_known() -> None:
+    kinds = [[latents([3, 7])], [latents([11])]]
+    batch = draw_frames(np.random.default_rng(0), kinds, 40)
+    assert batch["told"].shape == (40, 1, CHANNELS["motion"].stop, 4, 8)
+    assert (batch["weight"] == 1).all()
+    told = batch["told"][:, 0, CHANNELS["guide"]].amax(dim=(2, 3))
+    numbers = {int(x) for row, x in zip(told, told[:, 0], strict=True) if row.any()}
+    assert numbers == {3, 7, 11}
+    dropped = (~told.any(dim=1)).float().mean()
+    assert 0 < dropped < 0.4
+
+
+def test_clips_run_forward_backward_or_there_and_back() -> None:
+    kinds = [[latents(list(range(FRAMES)))]] * 2
+    seen = set()
+    for seed in range(40):
+        told = draw_clips(np.random.default_rng(seed), kinds, 2)["told"]
+        numbers = told[:, :, 0, 0, 0]
+        if numbers.any(dim=1).all():
+            seen.add(tuple(numbers[0].int().tolist()))
+    there = tuple(range(FRAMES))
+    assert seen == {there, there[::-1], there + there[::-1]}
+
+
+def test_training_starts_with_what_is_known_and_with_single_frames() -> None:
+    unet = new_unet(identity=8).eval()
+    told = torch.randn(1, 3, CHANNELS["motion"].stop, 8, 8)
+    x, level, identity = torch.randn(1, 3, 16, 8, 8), torch.tensor([0.5]), torch.randn(1, 2, 8)
+    torch.nn.init.normal_(unet.conv_out.weight)
+    with torch.no_grad():
+        whole = estimate(unet, x, level, told, identity)
+        with spatial_only(unet):
+            single = estimate(unet, x, level, told, identity)
+    torch.testing.assert_close(single, whole, rtol=1e-4, atol=1e-4)
+    torch.nn.init.zeros_(unet.conv_out.weight)
+    blank = estimate(unet, 0 * x, level, told, identity)
+    assert not blank.any()  # no difference from what is known
+
+
+def test_the_loss_falls() -> None:
+    kinds = [[latents(list(range(FRAMES)), value=0.7)]]
+    torch.manual_seed(0)
+    unet = new_unet(identity=8)
+    optimizer = torch.optim.AdamW(unet.parameters(), 1e-3)
+
+    def mean_loss() -> float:
+        batches = [draw_frames(np.random.default_rng(seed), kinds, 8) for seed in range(100, 104)]
+        return float(np.mean([float(losses(unet, batch)["square"].detach()) for batch in batches]))
+
+    with spatial_only(unet):
+        before = mean_loss()
+        for step in range(40):
+            losses(unet, draw_frames(np.random.default_rng(step), kinds, 8))["square"].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        assert mean_loss() < 0.7 * before
+
+
+@pytest.mark.slow
+def test_the_command_trains_a_model_that_loads(tmp_path: Path) -> None:
+    (tmp_path / "lessons").mkdir()
+    for number, kind in enumerate(KINDS):
+        lesson(number).save(tmp_path / "lessons" / f"{kind}_{number:08d}.npz")
+    Codec(width=8, deep=8).save_pretrained(tmp_path / "models" / "codec")
+    folders = {"lessons": tmp_path / "lessons", "models": tmp_path / "models"}
+    main(**folders, work=tmp_path / "work", images=3, clips=2, count=2)
+    model = load_kiss(tmp_path / "models")
+    assert model.unet.config.cross_attention_dim == 256
+    card = (tmp_path / "models" / "kiss" / "README.md").read_text()
+    assert "2 encoded clips of studio couples, 2 of photographs" in card
+    with pytest.raises(FileNotFoundError, match="no studio_"):
+        main(**{**folders, "lessons": tmp_path}, work=tmp_path / "new", images=1, clips=1)
