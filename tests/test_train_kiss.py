@@ -1,17 +1,17 @@
 """The kiss model's training: what is drawn from lessons, how it starts, that it can learn."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from kisslab.codec import Codec
 from kisslab.kiss import CHANNELS, estimate, load_kiss, spatial_only
 from kisslab.train.kiss import FRAMES, Latents, draw_clips, draw_frames, losses, main, new_unet
-from kisslab.train.lessons import HEIGHT, WIDTH, Lesson
-
-KINDS = ("studio", "photos")
+from kisslab.train.lessons import HEIGHT, WIDTH, Lesson, Stills
 
 
 def latents(graded: list[int], value: float = 0.0) -> Latents:
@@ -26,18 +26,18 @@ def latents(graded: list[int], value: float = 0.0) -> Latents:
     return Latents(told=told, truth=truth, weight=weight, identity=np.ones((2, 8), np.float32))
 
 
-def lesson(seed: int) -> Lesson:
+def lesson(seed: int, count: int = FRAMES) -> Lesson:
     rng = np.random.default_rng(seed)
-    frames = rng.integers(0, 255, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    frames = rng.integers(0, 255, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
     return Lesson(
         source=frames[0],
         guide=frames,
         confidence=frames[..., 0],
         truth=frames,
-        people=np.ones((FRAMES, HEIGHT, WIDTH), bool),
-        points=rng.uniform(20, 150, (FRAMES, 2, 478, 2)).astype(np.float16),
+        people=np.ones((count, HEIGHT, WIDTH), bool),
+        points=rng.uniform(20, 150, (count, 2, 478, 2)).astype(np.float16),
         crops=rng.integers(0, 255, (2, 112, 112, 3), dtype=np.uint8),
-        graded=np.ones(FRAMES, bool),
+        graded=np.ones(count, bool),
     )
 
 
@@ -99,11 +99,20 @@ def test_the_loss_falls() -> None:
         assert mean_loss() < 0.7 * before
 
 
+@pytest.fixture
+def own_precision() -> Iterator[None]:
+    """accelerate allows one precision a process: other tests choose theirs anew."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 @pytest.mark.slow
-def test_the_command_trains_a_model_that_loads(tmp_path: Path) -> None:
+def test_the_command_trains_a_model_that_loads(tmp_path: Path, own_precision: None) -> None:
     (tmp_path / "lessons").mkdir()
-    for number, kind in enumerate(KINDS):
-        lesson(number).save(tmp_path / "lessons" / f"{kind}_{number:08d}.npz")
+    lesson(0).save(tmp_path / "lessons" / "studio_00000000.npz")
+    lesson(1).save(tmp_path / "lessons" / "photos_00000001.npz")
+    Stills((lesson(2, 1), lesson(3, 1))).save(tmp_path / "lessons" / "stills_00000002.npz")
     Codec(width=8, deep=8).save_pretrained(tmp_path / "models" / "codec")
     folders = {"lessons": tmp_path / "lessons", "models": tmp_path / "models"}
     main(**folders, work=tmp_path / "work", images=3, clips=2, count=2)

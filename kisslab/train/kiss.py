@@ -34,7 +34,7 @@ from kisslab.records import Result, record
 from kisslab.samplers import karras_sigmas
 from kisslab.train.card import Card, write_card
 from kisslab.train.export import plain
-from kisslab.train.lessons import Lesson
+from kisslab.train.lessons import Lesson, Stills
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 
 DROP = 0.1  # how often each condition is left out
@@ -157,7 +157,7 @@ def losses(unet: UNetSpatioTemporalConditionModel, batch: Batch) -> Batch:
 
 
 def main(
-    lessons: Annotated[Path, typer.Option(help="folder of studio_*.npz and photos_*.npz")],
+    lessons: Annotated[Path, typer.Option(help="folder of studio_*, photos_* and stills_*.npz")],
     models: Annotated[Path, typer.Option(help="folder that holds codec/ and gets kiss/")],
     work: Annotated[Path, typer.Option(help="folder of checkpoints and of encoded lessons")],
     images: Annotated[
@@ -172,17 +172,20 @@ def main(
     First on single frames without the layers of time, which is several times faster, then on clips.
     """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
-    kinds = [_read(lessons, kind, codec, work / "latents") for kind in ("studio", "photos")]
+    cache = work / "latents"
+    studio, photos, stills = (
+        _read(lessons, kind, codec, cache) for kind in ("studio", "photos", "stills")
+    )
     torch.manual_seed(0)
-    identity = kinds[0][0].identity.shape[1]
+    identity = studio[0].identity.shape[1]
     unet = new_unet(identity)
-    stills = Recipe(steps=images, rate=rate, warmup=200, average=0.9995, channels_last=False)
+    recipe = Recipe(steps=images, rate=rate, warmup=200, average=0.9995, channels_last=False)
     with spatial_only(unet):
-        batch = partial(draw_frames, kinds=kinds, count=count)
-        trained = fit(unet, batch, losses, work / "images", stills)
+        batch = partial(draw_frames, kinds=[studio, stills, studio, photos], count=count)
+        trained = fit(unet, batch, losses, work / "images", recipe)
     unet = plain(new_unet(identity), trained)
-    recipe = replace(stills, steps=clips, rate=rate / 2)
-    batch = partial(draw_clips, kinds=kinds, count=max(1, count // 8))
+    recipe = replace(recipe, steps=clips, rate=rate / 2)
+    batch = partial(draw_clips, kinds=[studio, photos], count=max(1, count // 8))
     unet = plain(new_unet(identity), fit(unet, batch, losses, work / "clips", recipe))
     unet.to(torch.float16).save_pretrained(models / "kiss")
     write_card(
@@ -190,8 +193,9 @@ def main(
             title="kisslab kiss model",
             task="video latent diffusion (EDM preconditioning, UNetSpatioTemporalConditionModel) "
             "that repaints a warped guide",
-            data=f"{len(kinds[0])} encoded clips of studio couples, {len(kinds[1])} of photographs "
-            "(SFHQ and SFHQ-T2I, David Beniaguev, MIT) warped away and back",
+            data=f"{len(studio)} encoded clips of studio couples, {len(photos)} of photographs "
+            "(SFHQ and SFHQ-T2I, David Beniaguev, MIT) warped away and back, and "
+            f"{len(stills)} sets of single frames of such",
             recipe=recipe,
             seconds=seconds_spent(work / "images") + seconds_spent(work / "clips"),
             figures={"loss": _last_loss(work / "clips")},
@@ -241,11 +245,23 @@ def _read(folder: Path, kind: str, codec: Codec, cache: Path) -> list[Latents]:
         for mirror in (False, True):
             kept = cache / f"{path.stem}_{int(mirror)}.npz"
             if not kept.exists():
-                encoded(Lesson.load(path), codec, mirror, seed if mirror else 0).save(kept)
+                _encoded_file(path, codec, mirror, seed if mirror else 0).save(kept)
             out.append(Latents.load(kept))
     if not out:
         raise FileNotFoundError(f"{folder}: no {kind}_*.npz; write them with kisslab.train.lessons")
     return out
+
+
+def _encoded_file(path: Path, codec: Codec, mirror: bool, seed: int) -> Latents:
+    """A lesson, or stills one after the other."""
+    if not path.name.startswith("stills"):
+        return encoded(Lesson.load(path), codec, mirror, seed)
+    parts = [encoded(lesson, codec, mirror, seed) for lesson in Stills.load(path).lessons]
+    told, truth, weight = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("told", "truth", "weight")
+    )
+    return Latents(told=told, truth=truth, weight=weight, identity=parts[0].identity)
 
 
 def _last_loss(work: Path) -> float:

@@ -1,6 +1,7 @@
 """Clips that the kiss model learns from: a photo, its guide, and what should have come out.
 
-(Case, studio_case, photograph_case, Lesson, write_studio, write_photographs, main)
+(Case, studio_case, photograph_case, photograph_stills, Lesson, Stills, write_studio,
+write_photographs, write_stills, main)
 `python -m kisslab.train.lessons --help` writes them.
 """
 
@@ -69,6 +70,13 @@ class Lesson(Result):
     graded: Bool[np.ndarray, " T"]
 
 
+@record
+class Stills(Result):
+    """Single frames of one pair of photographs, each warped away and back differently."""
+
+    lessons: tuple[Lesson, ...]  # of one frame each
+
+
 def studio_case(seed: int, *, frames: int = 12) -> Case:
     """A studio couple's kiss: the guide from the first frame against the exact frames."""
     rng = np.random.default_rng([seed, 31])
@@ -103,13 +111,24 @@ def photograph_case(seed: int, photos: str, *, held: bool = False, frames: int =
     and leads back to the first frame, where it stays. Only there the truth is known.
     """
     rng = np.random.default_rng([seed, 32])
-    paths = photographs(photos, held=held)
-    for _ in range(20):  # some show no face that can be cut out, before or after the first warp
-        with suppress(FaceError):
-            one, two = (_shrunk(load_photo(path)) for path in rng.choice(paths, 2, replace=False))
-            couple = compose(one, two, height=160, find=partial(find_faces, min_size=0))
-            return _there_and_back(couple, rng, frames)
-    raise FaceError(f"no two of {len(paths)} photographs show faces that can be put together")
+
+    def back(couple: Composite) -> Case:
+        motion, far = _away(couple, rng)
+        case = _there_and_back(couple, motion, far, _way_back(motion, far, frames))
+        return replace(case, graded=np.arange(frames) >= frames - STILL)
+
+    return _of_photographs(back, rng, photos, held)
+
+
+def photograph_stills(seed: int, photos: str, *, held: bool = False, count: int = 12) -> list[Case]:
+    """One pair of photographs warped away and back in `count` ways: cases of one frame each."""
+    rng = np.random.default_rng([seed, 34])
+
+    def still(couple: Composite) -> Case:
+        motion, far = _away(couple, rng)
+        return _there_and_back(couple, motion, far, motion.pick([0]))
+
+    return _of_photographs(lambda couple: [still(couple) for _ in range(count)], rng, photos, held)
 
 
 def write_studio(folder: str | Path, seeds: Sequence[int], **options: Any) -> list[Path]:
@@ -127,24 +146,41 @@ def write_photographs(
     return write_all(partial(_write, case), paths, seeds, **options)
 
 
+def write_stills(
+    folder: str | Path, photos: str | Path, seeds: Sequence[int], **options: Any
+) -> list[Path]:
+    """One file of Stills a seed, of photographs that are not held out; options as `write_all`."""
+    paths = [Path(folder) / f"stills_{seed:08d}.npz" for seed in seeds]
+    return write_all(partial(_write_stills, photos=str(photos)), paths, seeds, **options)
+
+
 def main(
-    folder: Annotated[Path, typer.Option(help="gets studio_*.npz and photos_*.npz")],
+    folder: Annotated[Path, typer.Option(help="gets studio_*, photos_* and stills_*.npz")],
     photos: Annotated[Path, typer.Option(help="folder of folders of photographs")],
     studio: Annotated[int, typer.Option(help="how many kisses of studio couples")] = 400,
     pairs: Annotated[int, typer.Option(help="how many pairs of photographs")] = 200,
+    stills: Annotated[int, typer.Option(help="how many pairs of photographs as stills")] = 120,
     scheduler: Annotated[str | None, typer.Option(help="address of a dask scheduler")] = None,
     workers: int = 2,
 ) -> None:
     """Write the lessons; what is there already is kept."""
-    write_studio(folder, range(2_000_000, 2_000_000 + studio), scheduler=scheduler, workers=workers)
-    seeds = range(3_000_000, 3_000_000 + pairs)
-    write_photographs(folder, photos, seeds, scheduler=scheduler, workers=workers)
+    options = {"scheduler": scheduler, "workers": workers}
+    write_studio(folder, range(2_000_000, 2_000_000 + studio), **options)
+    write_photographs(folder, photos, range(3_000_000, 3_000_000 + pairs), **options)
+    write_stills(folder, photos, range(4_000_000, 4_000_000 + stills), **options)
 
 
 def _write(make: Callable[[int], Case], path: str, seed: int) -> str:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     _lesson(make(seed)).save(path)
+    return path
+
+
+def _write_stills(path: str, seed: int, photos: str) -> str:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    Stills(tuple(_lesson(case) for case in photograph_stills(seed, photos))).save(path)
     return path
 
 
@@ -172,10 +208,28 @@ def _tall(stack: np.ndarray) -> np.ndarray:
     return np.pad(stack, widths, mode="edge")
 
 
-def _there_and_back(couple: Composite, rng: np.random.Generator, frames: int) -> Case:
+def _of_photographs(
+    make: Callable[[Composite], Any], rng: np.random.Generator, photos: str, held: bool
+) -> Any:
+    """What `make` makes of the first pair of photographs that it can be made of."""
+    paths = photographs(photos, held=held)
+    for _ in range(20):  # some show no face that can be cut out, before or after the first warp
+        with suppress(FaceError):
+            one, two = (_shrunk(load_photo(path)) for path in rng.choice(paths, 2, replace=False))
+            return make(compose(one, two, height=160, find=partial(find_faces, min_size=0)))
+    raise FaceError(f"no two of {len(paths)} photographs show faces that can be put together")
+
+
+def _away(couple: Composite, rng: np.random.Generator) -> tuple[Motion, int]:
+    """Some plan, and the frame of it to which the couple is warped."""
     style = STYLES[int(rng.integers(len(STYLES)))].name
     motion = plan_kiss(couple.faces, style, seed=int(rng.integers(2**31)))
-    far = _farthest(motion, rng)
+    return motion, _farthest(motion, rng)
+
+
+def _there_and_back(couple: Composite, motion: Motion, far: int, back: Motion) -> Case:
+    """Warped to frame `far` of a plan, and from there along `back`; every frame's truth is the
+    photographs themselves, where `back` is at the plan's first frame."""
     away = draw_guide(couple.photo, couple.faces, motion.pick([far]), couple.cutout)
     source, faces = (
         photo_from_array(np.clip(away.frames[0], 0, 1)),
@@ -185,8 +239,8 @@ def _there_and_back(couple: Composite, rng: np.random.Generator, frames: int) ->
     pad = cutout.margin
     sure = np.pad(away.confidence[0] > 0.3, pad)  # what the first warp made up is no truth
     cutout = replace(cutout, known=cutout.known & sure, seen=cutout.seen & (away.layers[0] == 0))
-    back = _way_back(motion, far, frames)
     guide = draw_guide(source, faces, back, cutout)
+    frames = len(guide.frames)
     inside = couple.cutout.alpha.max(axis=0)[pad:-pad, pad:-pad] > 0.5
     return Case(
         photo=source,
@@ -196,7 +250,7 @@ def _there_and_back(couple: Composite, rng: np.random.Generator, frames: int) ->
         guide=guide,
         truth=np.repeat(_bytes(couple.photo.rgb)[None], frames, axis=0),
         people=(guide.layers > 0) | inside,
-        graded=np.arange(frames) >= frames - STILL,
+        graded=np.ones(frames, bool),
     )
 
 
