@@ -1,7 +1,7 @@
 """Trains kisslab-id: `accelerate launch -m kisslab.train.identity`.
 
-(Gallery, studio_gallery, photo_gallery, turned, draw, Embedder, ArcFace, losses, settle, export,
-accepted, main)
+(Gallery, studio_gallery, lesson_gallery, photo_gallery, turned, draw, Embedder, ArcFace, losses,
+settle, export, accepted, main)
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from kisslab.raster import rasterize
 from kisslab.records import Result, record
 from kisslab.studio.dataset import Views
 from kisslab.train.card import Card, write_card
+from kisslab.train.lessons import Lesson
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 from kisslab.train.pictures import photographs, read_views, varied
 
@@ -47,7 +48,7 @@ class Gallery(Result):
 
     rgba: UInt8[np.ndarray, "N 144 144 4"]  # alpha: 255 person, 0 background
     person: Int[np.ndarray, " N"]
-    yaw: Float[np.ndarray, " N"]  # degrees
+    yaw: Float[np.ndarray, " N"]  # degrees; NaN: unknown
 
     def joined(self, other: Gallery) -> Gallery:
         """Both; the other's people come after these."""
@@ -73,6 +74,21 @@ def studio_gallery(people: list[Views]) -> Gallery:
             views.rgb, views.parts, views.points, views.angles, strict=True
         )
     ]
+    return _gallery(rows)
+
+
+def lesson_gallery(paths: list[Path], every: int = 2) -> Gallery:
+    """Both people of kissing studio couples (lessons of the kiss model), every few frames."""
+    rows = []
+    for k, lesson in enumerate(Lesson.load(path) for path in paths):
+        outlines = np.where(lesson.people, 255, 0).astype(np.uint8)[..., None]
+        frames = np.concatenate([lesson.truth, outlines], axis=-1)
+        for person in (0, 1):
+            points = lesson.points[:, person].astype(float)
+            rows += [
+                (_cut(frames[t], points[t]), 2 * k + person, np.nan)
+                for t in range(0, len(frames), every)
+            ]
     return _gallery(rows)
 
 
@@ -276,12 +292,17 @@ def main(
     out: Annotated[Path, typer.Option(help="insightface root of the finished model folder")],
     work: Annotated[Path, typer.Option(help="folder of checkpoints")],
     detector: Annotated[Path | None, typer.Option(help="det.onnx that completes it")] = None,
+    lessons: Annotated[
+        Path | None, typer.Option(help="folder of studio_*.npz, more people")
+    ] = None,
     steps: int = 4000,
 ) -> None:
     """Train kisslab-id on studio people and photographs, pack it, and write its card."""
     people = read_views(views)
     unseen = max(1, len(people) // 10)
     studio = studio_gallery(people[:-unseen])
+    if lessons:
+        studio = studio.joined(lesson_gallery(sorted(lessons.glob("studio_*.npz"))))
     gallery = studio.joined(photo_gallery(photos, work / "photos", held=False))
 
     def batch(rng: np.random.Generator) -> Batch:
@@ -300,7 +321,7 @@ def main(
         Card(
             title="kisslab-id",
             task="face recognition: an aligned 112 x 112 crop to 256 numbers, insightface format",
-            data=f"{len(people) - unseen} studio people in {len(studio.rgba)} pictures; "
+            data=f"{studio.person[-1] + 1} studio people in {len(studio.rgba)} pictures; "
             f"{gallery.person[-1] - studio.person[-1]} photographs of people who do not exist, "
             "each one person, also turned (SFHQ and SFHQ-T2I, David Beniaguev, MIT)",
             recipe=recipe,
