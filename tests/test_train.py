@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from kisslab.contact import planned_points
+from kisslab.identity import TEMPLATE
+from kisslab.mesh import KEY_POINTS
 from kisslab.train.card import Card, write_card
-from kisslab.train.lessons import photograph_case, studio_case
+from kisslab.train.identity import lesson_gallery
+from kisslab.train.lessons import Lesson, photograph_case, photograph_stills, studio_case
 from kisslab.train.loop import Recipe, fit, seconds_spent
 from kisslab.train.pictures import crops, held_out, photographs, varied
 
@@ -114,3 +117,42 @@ def test_a_photograph_comes_back_where_it_was(photos: Path, models: Path) -> Non
     off = np.abs(last - case.truth[-1] / 255.0)[face].mean()
     moved = np.abs(np.roll(last, 6, axis=1) - case.truth[-1] / 255.0)[face].mean()
     assert case.graded[-1] and face.mean() > 0.01 and off < 0.7 * moved
+
+
+@pytest.mark.slow
+def test_stills_differ_in_where_they_come_from_and_not_in_what_they_show(
+    photos: Path, models: Path
+) -> None:
+    one, two = photograph_stills(7, str(photos), count=2)
+    assert one.graded.tolist() == two.graded.tolist() == [True]
+    np.testing.assert_array_equal(one.truth, two.truth)
+    assert np.abs(one.photo.rgb - two.photo.rgb).mean() > 1e-3
+    for case in (one, two):
+        sure = case.guide.confidence[0].astype(float) > 0.9
+        off = np.abs(case.guide.frames[0] - case.truth[0] / 255.0)[sure].mean()
+        assert sure.mean() > 0.1 and off < 0.05
+
+
+def test_both_people_of_a_lesson_are_cut_out_by_their_own_points(tmp_path: Path) -> None:
+    middles = np.array([[60.0, 90.0], [180.0, 90.0]])
+    face = 60 * np.random.default_rng(0).uniform(-0.5, 0.5, (478, 2))
+    template = TEMPLATE - TEMPLATE.mean(axis=0)
+    for key, place in zip(KEY_POINTS, template, strict=True):
+        face[key] = place  # so that all faces are upright and as large as the template
+    truth = np.zeros((3, 192, 256, 3), np.uint8)
+    for colour, (x, y) in zip((80, 200), middles.astype(int), strict=True):
+        truth[:, y - 20 : y + 20, x - 20 : x + 20] = colour
+    lesson = Lesson(
+        source=truth[0],
+        guide=truth,
+        confidence=truth[..., 0],
+        truth=truth,
+        people=truth[..., 0] > 0,
+        points=np.broadcast_to(middles[:, None] + face, (3, 2, 478, 2)).astype(np.float16),
+        crops=np.zeros((2, 112, 112, 3), np.uint8),
+        graded=np.ones(3, bool),
+    )
+    gallery = lesson_gallery([lesson.save(tmp_path / "studio_00000000.npz")], every=2)
+    assert gallery.person.tolist() == [0, 0, 1, 1]
+    centres = gallery.rgba[:, 66:78, 66:78]
+    assert (centres[:2] == [80, 80, 80, 255]).all() and (centres[2:] == [200, 200, 200, 255]).all()
