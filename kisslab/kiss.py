@@ -38,6 +38,7 @@ from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
 SIGMA_DATA = 1.0  # deviation of what the model adds to the guide; 1.06 was measured
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
+NEARBY = 3.0  # pixels at the model's size: how far changes are averaged to tell large from small
 WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
 MULTIPLE = 4  # the network halves latents twice
 CONDITIONS = ("guide", "first", "motion", "identity")
@@ -234,20 +235,27 @@ def paint(
     conditions: Conditions,
     last: Step,
     model: KissModel | None = None,
-    keep: float = 0.8,
+    tolerance: float = 0.1,
 ) -> Painted:
     """The guide, changed as the model wants, with all the photograph's detail.
 
-    guide + mask * upsample(decode(latents) - decode(guide's latents)), with the mask
-    1 - keep * confidence: the codec's own error cancels wherever the model agrees with the guide.
+    guide + mask * change, change = upsample(decode(latents) - decode(guide's latents)): the codec's
+    own error cancels wherever the model agrees with the guide. The mask is 1 where the guide is
+    unsure, and elsewhere 1 - confidence * exp(-(|change| / tolerance)^2), |change| averaged around
+    each pixel: small changes of what the photo shows are the sampler's noise, large ones are meant.
+    tolerance: in intensities of [0, 1].
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
     high, wide = model_shape(shape)
     change = np.empty(guide.frames.shape, np.float32)
+    mask = np.empty(guide.frames.shape[:3], np.float32)
     for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
         pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
-        change[t] = _resized((pictures[0] - pictures[1])[:high, :wide], shape)
-    mask = 1 - keep * guide.confidence.astype(np.float32)
+        small = (pictures[0] - pictures[1])[:high, :wide]
+        size = cv2.GaussianBlur(np.abs(small).mean(axis=-1), (0, 0), NEARBY)
+        doubt = _resized(np.exp(-((size / tolerance) ** 2)), shape).clip(0, 1)
+        mask[t] = 1 - guide.confidence[t].astype(np.float32) * doubt
+        change[t] = _resized(small, shape)
     frames = np.clip(guide.frames + mask[..., None] * change, 0, 1)
     return Painted(frames=frames, change=change, mask=mask)
 

@@ -229,32 +229,46 @@ def test_without_noise_an_estimate_is_what_it_was_shown(model: KissModel) -> Non
     torch.testing.assert_close(found, x, atol=1e-4, rtol=1e-4)
 
 
-def painted(model: KissModel, guide: Guide, clean: np.ndarray, had: np.ndarray, keep: float):
-    conditions = replace(tiny_conditions(places=had.shape[2:]), guide=had)
-    return paint(guide, conditions, Step(0, 0.02, clean, clean), model, keep)
+def painted(model: KissModel, guide: Guide, clean: np.ndarray, had: np.ndarray, **options: float):
+    conditions = replace(tiny_conditions(places=(20, 32)), guide=had)
+    return paint(guide, conditions, Step(0, 0.02, clean, clean), model, **options)
+
+
+def surely_drawn(rows: slice) -> Guide:
+    """A guide that is sure of some rows and of nothing else."""
+    guide = drawn_guide()
+    confidence = np.zeros_like(guide.confidence)
+    confidence[:, rows] = 1
+    return replace(guide, confidence=confidence)
 
 
 def test_painting_changes_nothing_where_the_model_agrees(model: KissModel) -> None:
     guide = drawn_guide()
     had = tiny_conditions(places=(20, 32)).guide
-    out = painted(model, guide, had.copy(), had, keep=0.0)
+    out = painted(model, guide, had.copy(), had)
     np.testing.assert_array_equal(out.frames, guide.frames)
     other = had.copy()
     other[:, :, :, 24:] += 1.0  # the model disagrees about the right quarter
-    out = painted(model, guide, other, had, keep=0.0)
+    out = painted(model, guide, other, had)
     np.testing.assert_array_equal(out.frames[:, :, :128], guide.frames[:, :, :128])
     assert np.abs(out.frames - guide.frames)[:, :, 192:].mean() > 1e-3
 
 
-def test_painting_keeps_what_the_photo_shows(model: KissModel) -> None:
-    guide, had = drawn_guide(), tiny_conditions(places=(20, 32)).guide
-    confidence = np.zeros_like(guide.confidence)
-    confidence[:, 40:80] = 1
-    guide = replace(guide, confidence=confidence)
-    out = painted(model, guide, had + 1, had, keep=1.0)
-    np.testing.assert_array_equal(out.frames[:, 40:80], guide.frames[:, 40:80])
+def test_small_changes_of_what_the_photo_shows_are_not_painted(model: KissModel) -> None:
+    guide, had = surely_drawn(slice(40, 80)), tiny_conditions(places=(20, 32)).guide
+    out = painted(model, guide, had + 1, had, tolerance=1e6)
+    np.testing.assert_allclose(out.frames[:, 40:80], guide.frames[:, 40:80], atol=1e-6)
     assert np.abs(out.frames - guide.frames)[:, :40].mean() > 1e-3
-    np.testing.assert_allclose(out.mask, 1 - confidence)
+    np.testing.assert_allclose(out.mask, 1 - guide.confidence, atol=1e-6)
+
+
+def test_large_changes_are_painted_even_there(model: KissModel) -> None:
+    guide, had = surely_drawn(slice(None)), tiny_conditions(places=(20, 32)).guide
+    out = painted(model, guide, had + 1, had, tolerance=1e-6)
+    np.testing.assert_allclose(out.mask, 1, atol=1e-6)
+    sizes = np.abs(out.change).mean()
+    half = painted(model, guide, had + 1, had, tolerance=float(sizes))
+    assert 0.1 < half.mask.mean() < 0.9
 
 
 def test_pictures_are_continued_to_whole_places(model: KissModel) -> None:
