@@ -10,8 +10,19 @@ from accelerate.state import AcceleratorState
 
 from kisslab.codec import Codec
 from kisslab.kiss import CHANNELS, estimate, load_kiss, spatial_only
-from kisslab.train.kiss import FRAMES, Latents, draw_clips, draw_frames, losses, main, new_unet
+from kisslab.train.kiss import (
+    FRAMES,
+    Latents,
+    draw_clips,
+    draw_frames,
+    losses,
+    main,
+    new_unet,
+    visibility,
+)
 from kisslab.train.lessons import HEIGHT, WIDTH, Lesson, Stills
+
+EVEN = torch.ones(16)
 
 
 def latents(graded: list[int], value: float = 0.0) -> Latents:
@@ -80,6 +91,20 @@ def test_training_starts_with_what_is_known_and_with_single_frames() -> None:
     assert not blank.any()  # no difference from what is known
 
 
+def test_channels_count_as_much_as_they_show_in_pixels() -> None:
+    torch.manual_seed(0)
+    codec = Codec(width=8, deep=8).eval()  # its networks start as zero: it is linear
+    base = torch.zeros(1, 16, 4, 4)
+    shown = []
+    for channel in range(16):
+        latents = base.clone()
+        latents[:, channel] = 1
+        change = codec.synthesis(latents) - codec.synthesis(base)
+        shown.append(float(change.detach().square().mean()))
+    shown = np.array(shown) / np.mean(shown)
+    np.testing.assert_allclose(visibility(codec).numpy(), shown, rtol=1e-4)
+
+
 def test_the_loss_falls() -> None:
     kinds = [[latents(list(range(FRAMES)), value=0.7)]]
     torch.manual_seed(0)
@@ -88,12 +113,16 @@ def test_the_loss_falls() -> None:
 
     def mean_loss() -> float:
         batches = [draw_frames(np.random.default_rng(seed), kinds, 8) for seed in range(100, 104)]
-        return float(np.mean([float(losses(unet, batch)["square"].detach()) for batch in batches]))
+        return float(
+            np.mean([float(losses(unet, batch, EVEN)["square"].detach()) for batch in batches])
+        )
 
     with spatial_only(unet):
         before = mean_loss()
         for step in range(40):
-            losses(unet, draw_frames(np.random.default_rng(step), kinds, 8))["square"].backward()
+            losses(unet, draw_frames(np.random.default_rng(step), kinds, 8), EVEN)[
+                "square"
+            ].backward()
             optimizer.step()
             optimizer.zero_grad()
         assert mean_loss() < 0.7 * before

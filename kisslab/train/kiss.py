@@ -1,6 +1,7 @@
 """Trains the kiss model: `accelerate launch -m kisslab.train.kiss`.
 
-(new_unet, Latents, encoded, draw_frames, draw_clips, losses, main)
+(new_unet, Latents, encoded, draw_frames, draw_clips, visibility, losses,
+main)
 """
 
 from __future__ import annotations
@@ -146,13 +147,25 @@ def draw_clips(rng: np.random.Generator, kinds: list[list[Latents]], count: int)
     return _batch(rng, [(lesson, order) for lesson in lessons])
 
 
-def losses(unet: UNetSpatioTemporalConditionModel, batch: Batch) -> Batch:
-    """The preconditioned square error (Karras et al. 2022, eq. 8), weighted by place."""
+def visibility(codec: Codec) -> Float[torch.Tensor, " C"]:
+    """Square error in pixels for a unit of square error in each latent channel; their mean is 1."""
+    energy = codec.synthesis.weight.detach().square().sum(dim=(1, 2, 3))
+    return energy / energy.mean()
+
+
+def losses(
+    unet: UNetSpatioTemporalConditionModel, batch: Batch, channels: Float[torch.Tensor, " C"]
+) -> Batch:
+    """The preconditioned square error (Karras et al. 2022, eq. 8), weighted by place and channel.
+
+    channels: as `visibility` gives them; without them details count as much as what is large.
+    """
     sigma = batch["sigma"]
     x = batch["clean"] + sigma[:, None, None, None, None] * batch["noise"]
     clean = estimate(unet, x, sigma, batch["told"], batch["identity"])
     scale = (sigma**2 + SIGMA_DATA**2) / (sigma * SIGMA_DATA) ** 2
-    error = (clean - batch["clean"]) ** 2 * batch["weight"] * scale[:, None, None, None, None]
+    worth = batch["weight"] * channels.to(x.device)[:, None, None]
+    error = (clean - batch["clean"]) ** 2 * worth * scale[:, None, None, None, None]
     return {"square": error.mean() / batch["weight"].mean().clamp(min=1e-3)}
 
 
@@ -180,13 +193,14 @@ def main(
     identity = studio[0].identity.shape[1]
     unet = new_unet(identity)
     recipe = Recipe(steps=images, rate=rate, warmup=200, average=0.9995, channels_last=False)
+    loss = partial(losses, channels=visibility(codec))
     with spatial_only(unet):
         batch = partial(draw_frames, kinds=[studio, stills, studio, photos], count=count)
-        trained = fit(unet, batch, losses, work / "images", recipe)
+        trained = fit(unet, batch, loss, work / "images", recipe)
     unet = plain(new_unet(identity), trained)
     recipe = replace(recipe, steps=clips, rate=rate / 2)
     batch = partial(draw_clips, kinds=[studio, photos], count=max(1, count // 8))
-    unet = plain(new_unet(identity), fit(unet, batch, losses, work / "clips", recipe))
+    unet = plain(new_unet(identity), fit(unet, batch, loss, work / "clips", recipe))
     unet.to(torch.float16).save_pretrained(models / "kiss")
     write_card(
         Card(
