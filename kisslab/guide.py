@@ -28,6 +28,7 @@ from kisslab.records import Result, record
 SINGULAR = {"frames": "rgb", "layers": "layer"}  # fields of a Guide and of its frames
 TRUST, FLOW = 2, slice(3, 5)  # channels that ride through the rasterizer behind the texels
 LEAN = 0.65  # share of the head's travel that the shoulders make
+FAR_TURN = 25.0  # degrees by which a head turns until only what the photo saw squarely is known
 CONTACT_SHADE = 0.3  # darkening where the other person is close
 
 
@@ -36,7 +37,7 @@ class GuideFrame(Result):
     """One frame of the guide."""
 
     rgb: Float[np.ndarray, "H W 3"]
-    confidence: Float[np.ndarray, "H W"]  # 1 the photo's own pixel, seen squarely .. 0 made up
+    confidence: Float[np.ndarray, "H W"]  # 1 the photo's own pixel .. 0 made up
     disocclusion: Bool[np.ndarray, "H W"]  # shows what the photo did not
     layer: UInt8[np.ndarray, "H W"]  # 0 background, 1 person on the left, 2 person on the right
     depth: Float[np.ndarray, "H W"]  # pixels, away from the camera; inf for the background
@@ -132,11 +133,19 @@ class _Actor:
         """Vertices to their places, the expression into the texture, triangles into pixels."""
         head, last = self.head, len(self.motion.gap) - 1
         here, there = self._place(frame), self._place(min(frame + 1, last))
-        values = np.column_stack([head.texels, head.trust, (there - here)[:, :2]])
+        values = np.column_stack([head.texels, self._trust(frame), (there - here)[:, :2]])
         seen, depth, cover = rasterize(here, values, head.solid, head.fringe, head.alpha, self.size)
         self._express(frame)
         colour = cv2.remap(self.texture, seen[..., 0], seen[..., 1], cv2.INTER_LINEAR)
         return _Layer(colour, cover, depth, seen)
+
+    def _trust(self, frame: int) -> Float[np.ndarray, " V"]:
+        """1 in the photo's own pose, whatever was seen there; less, the farther the head turned."""
+        turn = self.head.turned(self.motion.angles[frame, self.person])
+        cosine = (np.trace(turn, axis1=1, axis2=2) - 1) / 2
+        degrees = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+        share = np.clip(degrees / FAR_TURN, 0, 1)[self.head.row]
+        return 1 - share * (1 - self.head.trust)
 
     def _place(self, frame: int) -> Float[np.ndarray, "V 3"]:
         """Every vertex in the picture's pixels: turned about the neck, the anchor on its place."""

@@ -196,6 +196,15 @@ def test_completed_sides_have_no_confidence_and_faces_have() -> None:
     assert guide().confidence[t].mean() < guide().confidence[0].mean()
 
 
+def test_a_head_that_has_not_turned_is_known_as_the_photo_shows_it() -> None:
+    first = guide()
+    people = (CUTOUT.alpha > 0.99).any(axis=0) & (first.layers[0] > 0)
+    assert np.mean(first.confidence[0][people] > 0.9) > 0.9
+    contact = plan().contact
+    turned = people & (first.layers[contact] > 0)
+    assert np.mean(first.confidence[contact][turned] > 0.9) < 0.8
+
+
 def test_the_background_is_sure_exactly_where_the_photo_showed_it() -> None:
     seen = np.broadcast_to(CUTOUT.seen, guide().layers.shape)
     ground = guide().layers == 0

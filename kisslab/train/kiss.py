@@ -163,7 +163,7 @@ def losses(
     sigma = batch["sigma"]
     x = batch["clean"] + sigma[:, None, None, None, None] * batch["noise"]
     clean = estimate(unet, x, sigma, batch["told"], batch["identity"])
-    scale = (sigma**2 + SIGMA_DATA**2) / (sigma * SIGMA_DATA) ** 2
+    scale = (sigma**2 + SIGMA_DATA**2) / sigma**2  # 1 for pure noise
     worth = batch["weight"] * channels.to(x.device)[:, None, None]
     error = (clean - batch["clean"]) ** 2 * worth * scale[:, None, None, None, None]
     return {"square": error.mean() / batch["weight"].mean().clamp(min=1e-3)}
