@@ -123,7 +123,7 @@ def demo_portraits() -> tuple[Path, Path]:
 
 @cache
 def say_licence(name: str) -> None:
-    """Log what a model's licence permits, once per process: the cache remembers that it was said."""
+    """Log what a licence permits, once per process: the cache remembers that it was said."""
     model = _named(name)
     logging.getLogger("kisslab").warning("%s: %s (%s)", model.file, model.permits, model.licence)
 

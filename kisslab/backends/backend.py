@@ -1,11 +1,10 @@
 """What every plugged-in video model is: records in, Steps and a painted clip out.
-(Backend, Told, Painted; fit, pictures, video)
+(Backend, Told, PROMPT; seeded, left, pictures, video)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import cv2
@@ -90,27 +89,52 @@ class Backend:
         motion: Motion,
         guide: Guide,
         identity: Identity,
+        **settings: Any,
+    ) -> Iterator[Step | Painted]:
+        """A Step after each step of denoising, its latents as T x C x h x w, and Painted at last.
+
+        settings and errors: those of `tell`. Close the generator to stop in mid-run.
+        """
+        told = self.tell(photo, faces, motion, guide, identity, **settings)
+        high, wide = told.first.shape[:2]
+        arguments = {
+            "height": high, "width": wide, "num_inference_steps": told.steps,
+            "generator": seeded(told), **self.arguments(told),
+        }  # fmt: skip
+        for index, seen in enumerate(run(self.pipe, arguments, self.skip(told))):
+            if isinstance(seen, Seen):
+                noisy, clean = (self._array(x, told) for x in (seen.noisy, seen.clean))
+                yield Step(index, seen.sigma, noisy, clean)
+            else:
+                yield _painted(told, seen, self.frames(motion))
+
+    def tell(
+        self,
+        photo: Photo,
+        faces: Faces,
+        motion: Motion,
+        guide: Guide,
+        identity: Identity,
         *,
         strength: float = 0.6,
         steps: int = 25,
         seed: int = 0,
         longest: int | None = None,
         prompt: str = PROMPT,
-    ) -> Iterator[Step | Painted]:
-        """A Step after each step of denoising, its latents as T x C x h x w, and Painted at last.
+    ) -> Told:
+        """The run's records at the model's size.
 
-        strength: 0 keeps the guide, 1 paints all anew; so many of the steps are made. longest:
-        pixels of the longer side that the model sees; the guide's own if None. Close the generator
-        to stop. ValueError: strength out of range or no step left, or more frames than it can.
+        strength: near 0 keeps the guide, 1 paints all anew; so many of the steps are made. longest:
+        pixels of the longer side that the model sees; the guide's own if None. ValueError: strength
+        out of range, or no step left.
         """
         _check(strength, steps)
         size, frames = self.shape(guide, longest), self.frames(motion)
-        told = Told(
+        return Told(
             photo=photo, faces=faces, motion=motion, guide=guide, identity=identity,
             first=_resized(photo.rgb, size), frames=_whole(guide.frames[:frames], size, self),
             strength=strength, steps=steps, seed=seed, prompt=prompt,
         )  # fmt: skip
-        yield from self._painted(told)
 
     def add_parts(self) -> None:
         """What else the pipeline needs, before it is placed."""
@@ -156,19 +180,6 @@ class Backend:
         latents = noised(scheduler, clean, noise.to(clean), sigma)
         return latents if is_flow(scheduler) else latents / scheduler.init_noise_sigma
 
-    def _painted(self, told: Told) -> Iterator[Step | Painted]:
-        high, wide = told.first.shape[:2]
-        arguments = {
-            "height": high, "width": wide, "num_inference_steps": told.steps,
-            "generator": seeded(told), **self.arguments(told),
-        }  # fmt: skip
-        for index, seen in enumerate(run(self.pipe, arguments, self.skip(told))):
-            if isinstance(seen, Seen):
-                noisy, clean = (self._array(x, told) for x in (seen.noisy, seen.clean))
-                yield Step(index, seen.sigma, noisy, clean)
-            else:
-                yield _painted(told, seen, self.frames(told.motion))
-
     def _array(self, latents: Tensor, told: Told) -> Float[np.ndarray, "n c h w"]:
         return self.unpack(latents, told).float().cpu().numpy()
 
@@ -197,9 +208,8 @@ def _check(strength: float, steps: int) -> None:
     if not 0 < strength <= 1:
         raise ValueError(f"strength={strength}: take more than 0 (the guide) up to 1 (all anew)")
     if left(steps, strength) < 1:
-        raise ValueError(
-            f"strength={strength} of steps={steps} leaves no step; take steps={int(1 / strength) + 1}"
-        )
+        enough = int(1 / strength) + 1
+        raise ValueError(f"strength={strength} of steps={steps} leaves no step; take {enough}")
 
 
 def _whole(

@@ -95,6 +95,10 @@ def free_bytes(device: str) -> int:
     return torch.cuda.mem_get_info(torch.device(device))[0]
 
 
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
 def _parts(index: dict[str, Any]) -> list[str]:
     """Names of the parts that a pipeline has: [library, class], both null for one left out."""
     return [name for name, kind in index.items() if isinstance(kind, list) and kind[0] is not None]
@@ -110,6 +114,7 @@ def _weigh(place: Path, dtype: torch.dtype, variant: str | None) -> Part:
 
 def _files(place: Path, variant: str | None) -> list[Path]:
     """The weights of a network: one file, or all shards that its index names."""
+
     def wanted(path: Path) -> bool:
         middle = path.name.removesuffix(".json").replace(".index", "").split(".")[1:]
         return (variant in middle) if variant else set(middle) <= {"safetensors"}
@@ -127,11 +132,10 @@ def _files(place: Path, variant: str | None) -> list[Path]:
             f"{missing[0]}; {AGAIN}"
         )
     if not files:
-        there = ", ".join(path.name for path in place.glob("*model*")) or "none"
+        there = ", ".join(path.name for path in place.glob("*model*")) or "nothing"
         raise ModelMissing(
-            f"{place}: no weights in safetensors"
-            f"{f' of variant {variant}' if variant else ''}; there: {there}; {AGAIN}, or name their "
-            "variant (variant='fp16', say)"
+            f"{place}: no weights in safetensors (variant={variant}), there is {there}; "
+            f"{AGAIN}, or name their variant (variant='fp16', say)"
         )
     return files
 

@@ -22,18 +22,36 @@ from huggingface_hub.errors import (
 
 from kisslab.zoo import ModelMissing
 
-ELSEWHERE = "fetch it where there is internet (hf download {model} --local-dir FOLDER) and give the folder"
-# The first kind of error that is found, from the cause outward, decides what is said.
+ELSEWHERE = (
+    "fetch it where there is internet (hf download {model} --local-dir FOLDER) and give the folder"
+)
+# The first kind of error that is found decides what is said.
 REASONS = (
-    (GatedRepoError, "is gated; accept its terms at {address} with your account, then: hf auth login"),
-    (RepositoryNotFoundError, "no such model on the Hub, or a private one; check the spelling, or: hf auth login"),
+    (
+        GatedRepoError,
+        "is gated; accept its terms at {address} with your account, then: hf auth login",
+    ),
+    (
+        RepositoryNotFoundError,
+        "no such model on the Hub, or a private one; check the spelling, or: hf auth login",
+    ),
     (RevisionNotFoundError, "has no such revision; leave it out"),
-    (OfflineModeIsEnabled, "is not in the cache, and HF_HUB_OFFLINE=1 forbids fetching it; " + ELSEWHERE),
-    ((httpx.TransportError, ConnectionError), "is not in the cache, and the Hub can't be reached; " + ELSEWHERE),
+    (
+        OfflineModeIsEnabled,
+        "is not in the cache, and HF_HUB_OFFLINE=1 forbids fetching it; " + ELSEWHERE,
+    ),
+    (
+        (httpx.TransportError, ConnectionError),
+        "is not in the cache, and the Hub can't be reached; " + ELSEWHERE,
+    ),
     (LocalEntryNotFoundError, "is not in the cache; " + ELSEWHERE),
-    (EntryNotFoundError, "lacks a file that this needs, so it is no model in diffusers format; look for one whose name ends in -diffusers"),
+    (
+        EntryNotFoundError,
+        "lacks a file that is needed, so it is no model in diffusers format; look for one whose "
+        "name ends in -diffusers",
+    ),
     (HfHubHTTPError, "could not be fetched; try again later, or " + ELSEWHERE),
-)  # fmt: skip
+)
 
 
 def fetched(kind: type | None, model: str, options: dict[str, Any]) -> Path:

@@ -145,6 +145,8 @@ def _weights_file(file: str | Path) -> Path:
     if path.is_file():
         return path
     if str(file).count("/") < 2 or str(file)[0] in "./~":
-        raise ModelMissing(f"{file}: no such file; give a file, or owner/repository/file of the Hub")
+        raise ModelMissing(
+            f"{file}: no such file; give a file, or owner/repository/file of the Hub"
+        )
     owner, name, inside = str(file).split("/", 2)
     return fetched(None, f"{owner}/{name}", {"filename": inside})

@@ -9,7 +9,12 @@ import numpy as np
 import onnxruntime
 from google.protobuf.message import DecodeError
 from insightface.app import FaceAnalysis
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+)
 
 from kisslab import zoo
 from kisslab.faces import Faces
@@ -18,7 +23,7 @@ from kisslab.photo import Photo
 from kisslab.show import to_uint8
 
 NEEDED = ("detection", "recognition")
-DAMAGED = (DecodeError, Fail, InvalidGraph, InvalidProtobuf, zipfile.BadZipFile)
+DAMAGED = (DecodeError, Fail, InvalidArgument, InvalidGraph, InvalidProtobuf)
 
 
 def load_pack(

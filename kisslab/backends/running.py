@@ -1,5 +1,5 @@
 """A diffusers pipeline as a generator: one Seen per denoising step, then the frames.
-(run, Seen)
+(run, Seen, noise_level, noised, is_flow)
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from threading import Event, Semaphore
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from diffusers import DiffusionPipeline, SchedulerMixin
 from jaxtyping import Float
 from torch import Tensor
@@ -138,9 +137,7 @@ def is_flow(scheduler: SchedulerMixin) -> bool:
     return "shift" in scheduler.config or scheduler.config.prediction_type == "flow_prediction"
 
 
-def _flow_clean(
-    velocity: Tensor, sample: Tensor, sigma: float, per_token: Tensor | None
-) -> Tensor:
+def _flow_clean(velocity: Tensor, sample: Tensor, sigma: float, per_token: Tensor | None) -> Tensor:
     """x = x_s - s (n - x). per_token: LTX gives each token a level and the velocity negated."""
     if per_token is not None:
         return (sample + per_token[..., None] / 1000 * velocity).float()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import WanImageToVideoPipeline, WanVACEPipeline, WanVideoToVideoPipeline
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
@@ -43,10 +43,10 @@ class _Wan(Backend):
 
 
 class WanImageToVideo(_Wan):
-    """Told the photo, and the guide's contact frame as the last one; frames after it stay.
+    """Told the photo, and the guide's contact frame as the last; frames after it stay.
 
     Models that were trained for a first frame only get that alone. Below strength 1 the guide is
-    what it begins with. Wan Team 2025, "Wan: open and advanced large-scale video generative models".
+    what it begins with. Wan Team 2025, "Wan: open and advanced large-scale video models".
     """
 
     pipeline = WanImageToVideoPipeline
@@ -63,7 +63,8 @@ class WanImageToVideo(_Wan):
             out["last_image"] = pictures(told.frames[-1:])[0]
         else:
             logging.getLogger("kisslab").warning(
-                "%s: trained for a first frame only; the contact frame is not told", self.pipe.name_or_path
+                "%s: trained for a first frame only; the contact frame is not told",
+                self.pipe.name_or_path,
             )
         if told.strength < 1:
             out["latents"] = self.noised_guide(told, self._encoded(told))
@@ -136,8 +137,8 @@ class WanVACE(_Wan):
         return super().unpack(latents[:, :, len(told.faces.boxes) :], told)
 
 
-def paint_anew(told: Told) -> Float[np.ndarray, "N h w"]:
-    """Where the guide's confidence is below the strength, 0 or 1, at the model's size."""
+def paint_anew(told: Told) -> Bool[np.ndarray, "N h w"]:
+    """Where the guide is less sure than the strength, at the model's size."""
     size = told.first.shape[1::-1]
     sure = [
         np.asarray(Image.fromarray(c.astype(np.float32)).resize(size, Image.Resampling.BOX))
@@ -151,9 +152,9 @@ def portraits(photo: Photo, boxes: Float[np.ndarray, "P 4"]) -> list[Image.Image
     """Each person cut out of the photo with some border around the face, left to right."""
     high, wide = photo.rgb.shape[:2]
     out = []
-    for left_, top, right, bottom in boxes:
+    for start, top, end, bottom in boxes:
         border = BORDER * (bottom - top)
-        x, y = (slice(int(max(0, low - border)), int(min(end, high_ + border)))
-                for low, high_, end in ((left_, right, wide), (top, bottom, high)))  # fmt: skip
+        x = slice(int(max(0, start - border)), int(min(wide, end + border)))
+        y = slice(int(max(0, top - border)), int(min(high, bottom + border)))
         out.append(Image.fromarray(to_uint8(photo.rgb[y, x])))
     return out
