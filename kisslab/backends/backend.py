@@ -132,7 +132,7 @@ class Backend:
         size, frames = self.shape(guide, longest), self.frames(motion)
         return Told(
             photo=photo, faces=faces, motion=motion, guide=guide, identity=identity,
-            first=_resized(photo.rgb, size), frames=_whole(guide.frames[:frames], size, self),
+            first=_resized(photo.rgb, size), frames=_lengthened(guide.frames[:frames], size, self),
             strength=strength, steps=steps, seed=seed, prompt=prompt,
         )  # fmt: skip
 
@@ -155,7 +155,7 @@ class Backend:
         """Pixels: both sides of a picture must be multiples of it."""
         raise NotImplementedError
 
-    def whole(self, frames: int) -> int:
+    def count(self, frames: int) -> int:
         """The least number of frames that the model can make and that is not less than `frames`."""
         return frames
 
@@ -212,12 +212,12 @@ def _check(strength: float, steps: int) -> None:
         raise ValueError(f"strength={strength} of steps={steps} leaves no step; take {enough}")
 
 
-def _whole(
+def _lengthened(
     frames: Float[np.ndarray, "T H W 3"], size: tuple[int, int], backend: Backend
 ) -> Float[np.ndarray, "N h w 3"]:
     """Frames at the model's size, the last one repeated as often as the model needs."""
     small = np.stack([_resized(frame, size) for frame in frames])
-    lack = backend.whole(len(small)) - len(small)
+    lack = backend.count(len(small)) - len(small)
     return np.concatenate([small, np.repeat(small[-1:], lack, axis=0)])
 
 

@@ -62,20 +62,20 @@ def check_room(
     """
     if device == "cpu" and offload in ("by_part", "by_layer"):
         raise ValueError(f"offload={offload} needs a GPU to offload from; leave it out on the CPU")
-    needs, free = ways(parts), free_bytes(device)
+    needs, free, main = ways(parts), free_bytes(device), free_bytes("cpu")
     wanted = needs.get(offload, 0)
-    home = 0 if device == "cpu" or offload not in ("by_part", "by_layer") else needs["whole"]
-    if wanted <= free and home <= free_bytes("cpu"):
+    home = needs["whole"] if offload in ("by_part", "by_layer") else 0  # it waits in main memory
+    if wanted <= free and home <= main:
         return
-    fits = [f"offload={way} ({_gb(size)})" for way, size in needs.items() if size <= free]
-    if device == "cpu" or needs["whole"] > free_bytes("cpu"):
-        fits = []  # what is offloaded must lie in main memory
-    if dtype.itemsize > 2 and wanted / 2 <= free and home / 2 <= free_bytes("cpu"):
+    fits = []
+    if device != "cpu" and needs["whole"] <= main:
+        fits = [f"offload={way} ({_gb(size)})" for way, size in needs.items() if size <= free]
+    if dtype.itemsize > 2 and wanted / 2 <= free and home / 2 <= main:
         fits.append(f"dtype=torch.bfloat16 ({_gb(wanted / 2)})")
     raise MemoryError(
         f"{model}: its weights take {_gb(wanted)} on {device} as {str(dtype)[6:]} with "
-        f"offload={offload}, and {_gb(free)} are free there ({_gb(free_bytes('cpu'))} of main "
-        f"memory); what would fit: {' or '.join(fits) or 'a smaller model, or a larger machine'}"
+        f"offload={offload}, and {_gb(free)} are free there ({_gb(main)} of main memory); what "
+        f"would fit: {' or '.join(fits) or 'a smaller model, or a larger machine'}"
     )
 
 

@@ -40,7 +40,8 @@ def load_pipeline(
     folder = find_folder(pipeline, model, **options)
     check_folder(folder, takes, given=tuple(options))
     parts = weigh(folder, dtype, options.get("variant"))
-    check_room(str(model), parts, dtype, offload.__name__, device)
+    way = getattr(offload, "__name__", "a function of your own")
+    check_room(str(model), parts, dtype, way, device)
     inside = {name: value for name, value in options.items() if name not in ("token", "revision")}
     pipe = pipeline.from_pretrained(
         folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True, **inside

@@ -63,7 +63,7 @@ class LTXCondition(Backend):
         """The VAE's factor times the side of the network's patches."""
         return self.pipe.vae_spatial_compression_ratio * self.pipe.transformer_spatial_patch_size
 
-    def whole(self, frames: int) -> int:
+    def count(self, frames: int) -> int:
         """One, and a multiple of 8."""
         step = self.pipe.vae_temporal_compression_ratio
         return -(-(frames - 1) // step) * step + 1

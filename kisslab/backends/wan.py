@@ -36,7 +36,7 @@ class _Wan(Backend):
         network = self.pipe.transformer or self.pipe.transformer_2
         return self.pipe.vae_scale_factor_spatial * network.config.patch_size[1]
 
-    def whole(self, frames: int) -> int:
+    def count(self, frames: int) -> int:
         """One, and a multiple of 4."""
         step = self.pipe.vae_scale_factor_temporal
         return -(-(frames - 1) // step) * step + 1
