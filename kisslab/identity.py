@@ -1,4 +1,7 @@
-"""Stage 2: faces in, numbers that tell people apart out. (embed, Identity, embed_crops, align)"""
+"""Stage 2: faces in, numbers that tell people apart out.
+
+(embed, Identity, embed_crops, align, five_points, similarity, pack_folder)
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def embed(photo: Photo, faces: Faces, model: str | Path | None = None) -> Identi
     ValueError: see embed_crops. Source: Deng et al. 2019, "ArcFace".
     """
     crops = np.stack([align(photo.rgb, points) for points in faces.points])
-    return Identity(crops, embed_crops(crops, model), _place(model or OURS).name)
+    return Identity(crops, embed_crops(crops, model), pack_folder(model or OURS).name)
 
 
 def embed_crops(
@@ -77,7 +80,7 @@ def embed_crops(
     the packaged models and in ~/.insightface/models; buffalo_l is fetched when it is nowhere.
     zoo.ModelMissing: no such folder or file; ValueError: nothing in it recognises faces.
     """
-    recognise = _recogniser(_place(model or OURS))
+    recognise = _recogniser(pack_folder(model or OURS))
     vectors = [recognise.get_feat(np.ascontiguousarray(c[..., ::-1])) for c in show.to_uint8(crops)]
     flat = np.concatenate(vectors)
     return flat / np.linalg.norm(flat, axis=1, keepdims=True)
@@ -122,22 +125,8 @@ def similarity(
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
-def _warp(
-    rgb: Num[np.ndarray, "H W 3"], matrix: Float[np.ndarray, "2 3"]
-) -> Num[np.ndarray, "112 112 3"]:
-    """The picture under `matrix`; a large face is averaged down first, so that nothing glitters."""
-    shrink = 2 * np.hypot(*matrix[:, 0])
-    if shrink < 1:
-        rgb = cv2.resize(rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        # Pixel centres: x' = (x + 1/2) shrink - 1/2 in the smaller picture.
-        linear = matrix[:, :2] / shrink
-        shift = matrix[:, 2] + linear @ np.full(2, 0.5 - 0.5 * shrink)
-        matrix = np.column_stack([linear, shift])
-    return cv2.warpAffine(np.ascontiguousarray(rgb), matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
-
-
-def _place(model: str | Path) -> Path:
-    """The folder or file that `model` names."""
+def pack_folder(model: str | Path) -> Path:
+    """The insightface model folder, or the .onnx file, that `model` names. ModelMissing."""
     roots = [zoo.data_path("models/insightface"), Path.home() / ".insightface"]
     if os.environ.get("KISSLAB_MODELS"):
         roots.insert(0, Path(os.environ["KISSLAB_MODELS"]) / "insightface")
@@ -152,6 +141,20 @@ def _place(model: str | Path) -> Path:
         f"{model}: neither a recognition .onnx nor an insightface model folder with one\nLooked in:"
         f"{looked}\nTo do: name a folder that is there, or leave the model out to use {OURS}."
     )
+
+
+def _warp(
+    rgb: Num[np.ndarray, "H W 3"], matrix: Float[np.ndarray, "2 3"]
+) -> Num[np.ndarray, "112 112 3"]:
+    """The picture under `matrix`; a large face is averaged down first, so that nothing glitters."""
+    shrink = 2 * np.hypot(*matrix[:, 0])
+    if shrink < 1:
+        rgb = cv2.resize(rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        # Pixel centres: x' = (x + 1/2) shrink - 1/2 in the smaller picture.
+        linear = matrix[:, :2] / shrink
+        shift = matrix[:, 2] + linear @ np.full(2, 0.5 - 0.5 * shrink)
+        matrix = np.column_stack([linear, shift])
+    return cv2.warpAffine(np.ascontiguousarray(rgb), matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
 
 
 def _unpacked(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Where models and packaged files lie, and how they get there.
-(find_model, models_table, shipped_models, data_path, demo_portraits; MODELS, Model, ModelMissing)
+(find_model, models_table, shipped_models, data_path, demo_portraits, say_licence; MODELS, Model,
+ModelMissing)
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def find_model(name: str, path: str | Path | None = None) -> Path:
         raise ModelMissing(f"{path}: no such file; leave the path out to use {model.file}")
     found = Path(path) if path is not None else _search(model) or _fetch(model)
     if not model.commercial:
-        _say_licence(model.name)
+        say_licence(model.name)
     return found
 
 
@@ -118,6 +119,13 @@ def demo_portraits() -> tuple[Path, Path]:
     """The two packaged portraits of the demo; their points lie beside them as .faces.npz."""
     left, right = (data_path(f"portraits/{name}.jpg") for name in DEMO)
     return left, right
+
+
+@cache
+def say_licence(name: str) -> None:
+    """Log what a licence permits, once per process: the cache remembers that it was said."""
+    model = _named(name)
+    logging.getLogger("kisslab").warning("%s: %s (%s)", model.file, model.permits, model.licence)
 
 
 def _named(name: str) -> Model:
@@ -196,10 +204,3 @@ def _place(model: Model) -> str:
         return str(found)
     damaged = [place for place in _places(model) if place.is_file()]
     return f"{damaged[0]}: {_state(damaged[0], model)}" if damaged else "not here"
-
-
-@cache
-def _say_licence(name: str) -> None:
-    """Once per process: the cache remembers that it was said."""
-    model = _named(name)
-    logging.getLogger("kisslab").warning("%s: %s (%s)", model.file, model.permits, model.licence)
