@@ -38,7 +38,8 @@ from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
 SIGMA_DATA = 0.3  # deviation of what the conditions leave open, most of the clip is known well
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
-NEARBY = 3.0  # pixels at the model's size: how far changes are averaged to tell large from small
+SOFT = 1.5  # pixels at the model's size: deviation of the blur of people's outlines
+NEARBY = 3.0  # pixels at the model's size: how far changes are averaged
 WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
 MULTIPLE = 4  # the network halves latents twice
 CONDITIONS = ("guide", "first", "motion", "identity")
@@ -206,7 +207,7 @@ def sample(
     conditions: Conditions,
     model: KissModel | None = None,
     *,
-    steps: int = 8,
+    steps: int = 4,
     seed: int = 0,
     sampler: Callable[..., Iterator[Step]] = dpm_solver_2m,
     **weights: float,
@@ -235,27 +236,32 @@ def paint(
     conditions: Conditions,
     last: Step,
     model: KissModel | None = None,
-    tolerance: float = 0.1,
+    inside: float = 0.1,
+    noise: float = 0.03,
 ) -> Painted:
     """The guide, changed as the model wants, with all the photograph's detail.
 
     guide + mask * change, change = upsample(decode(latents) - decode(guide's latents)): the codec's
-    own error cancels wherever the model agrees with the guide. The mask is 1 where the guide is
-    unsure, and elsewhere 1 - confidence * exp(-(|change| / tolerance)^2), |change| averaged around
-    each pixel: small changes of what the photo shows are the sampler's noise, large ones are meant.
-    tolerance: in intensities of [0, 1].
+    own error cancels wherever the model agrees with the guide. The mask is 1 - confidence around
+    the people that the guide drew, where hair and shoulders are missing from it, and `inside` times
+    that within them, where the guide's own guess is often the better one. Where the change, averaged
+    over a few pixels, is small against `noise` (intensities), it is the sampler's and not taken:
+    mask * (1 - exp(-(|average| / noise)^2)).
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
     high, wide = model_shape(shape)
     change = np.empty(guide.frames.shape, np.float32)
     mask = np.empty(guide.frames.shape[:3], np.float32)
+    edge = SOFT * max(shape) / LONGEST
     for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
         pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
         small = (pictures[0] - pictures[1])[:high, :wide]
-        size = cv2.GaussianBlur(np.abs(small).mean(axis=-1), (0, 0), NEARBY)
-        doubt = _resized(np.exp(-((size / tolerance) ** 2)), shape).clip(0, 1)
-        mask[t] = 1 - guide.confidence[t].astype(np.float32) * doubt
+        size = np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1)
+        meant = _resized(1 - np.exp(-((size / noise) ** 2)), shape).clip(0, 1)
         change[t] = _resized(small, shape)
+        people = cv2.GaussianBlur((guide.layers[t] > 0).astype(np.float32), (0, 0), edge)
+        unsure = 1 - guide.confidence[t].astype(np.float32)
+        mask[t] = unsure * meant * (1 - (1 - inside) * people)
     frames = np.clip(guide.frames + mask[..., None] * change, 0, 1)
     return Painted(frames=frames, change=change, mask=mask)
 
