@@ -10,10 +10,12 @@ from pymatting import estimate_alpha_cf, estimate_foreground_ml
 from kisslab import anatomy as at
 from kisslab import show
 from kisslab.faces import FaceError, Faces
+from kisslab.parts import find_parts
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 
 FACE_PIXELS = 130.0  # face height at which mattes are solved; finer only costs time
+REACH = 4.4  # face heights: side of the square around a face in which its person is looked for
 Mask = Bool[np.ndarray, "h w"]
 
 
@@ -24,7 +26,7 @@ class Cutout(Result):
     colour: Float[np.ndarray, "P H W 3"]  # the people's own colour, without the background's share
     alpha: Float[np.ndarray, "P H W"]  # 1 person, 0 background
     known: Bool[np.ndarray, "P H W"]  # inside the photo; beyond it everything is a continuation
-    trimap: Float[np.ndarray, "P h w"]  # what GrabCut was sure of: 1 person, 0 not, 0.5 undecided
+    trimap: Float[np.ndarray, "P h w"]  # the network's sure ground: 1 person, 0 not, 0.5 open
     background: Float[np.ndarray, "h w 3"]  # the photo with the people filled in
     seen: Bool[np.ndarray, "h w"]  # where the background is the photo's own
     margin: int  # pixels: H = h + 2 margin, W = w + 2 margin
@@ -51,9 +53,9 @@ def cut_out(
 
     margin: how far people are continued beyond the edges, as a share of the longer side; mattes:
     how much of each pixel belongs to each person, when that is known (estimated if not given).
-    Seeds from the face points, GrabCut (Rother et al. 2004) for the outline, closed-form matting
-    (Levin et al. 2008) for hair, multi-level foreground estimation (Germer et al. 2020) for colour.
-    FaceError: the face fills the picture, lies outside it, or is not in the outline that is found.
+    Our parts network (`find_parts`) for the outline, closed-form matting (Levin et al. 2008) for
+    hair, multi-level foreground estimation (Germer et al. 2020) for colour.
+    FaceError: the face fills the picture or lies outside it.
     """
     height, width = photo.rgb.shape[:2]
     pad = int(margin * max(height, width))
@@ -146,15 +148,8 @@ def _matte(
     scale = min(1.0, FACE_PIXELS / frames[person].height)
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     small = np.clip(small, 0, 1)
-    seeds = _seeds(person, frames, small.shape[:2], scale)
-    outline = _grab_cut(small, seeds, frames[person].points[at.NOSE_TIP, :2] * scale)
-    trimap = _trimap(outline, band=7)
-    if trimap.min() > 0:
-        raise FaceError(
-            f"the person fills the picture of {width} x {height} px: nothing is surely background; "
-            "take one with room around the head"
-        )
-    alpha = estimate_alpha_cf(small.astype(np.float64), trimap) if outline.any() else trimap
+    trimap = _trimap(_share(small, person, frames, scale), frames[person], scale)
+    alpha = estimate_alpha_cf(small.astype(np.float64), trimap.astype(np.float64))
     alpha = cv2.resize(alpha.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     alpha = cv2.ximgproc.guidedFilter(rgb, alpha, 4, 1e-4)
     alpha = np.clip((alpha - 0.1) / 0.8, 0, 1)  # solving small leaves a veil round the outline
@@ -169,64 +164,62 @@ def _own_colour(
     return estimate_foreground_ml(rgb.astype(float), alpha.astype(float)).astype(np.float32)
 
 
-def _seeds(
-    person: int, frames: list[_HeadFrame], shape: tuple[int, int], scale: float
-) -> UInt8[np.ndarray, "h w"]:
-    """What the face alone tells GrabCut: surely, probably, hardly, surely not the person."""
+def _share(
+    small: Float[np.ndarray, "h w 3"], person: int, frames: list[_HeadFrame], scale: float
+) -> Float[np.ndarray, "h w"]:
+    """How much of each pixel is this person, by the parts network: of the ground nearest to them.
+
+    The network sees REACH face heights around the face; the face itself is known from its points.
+    """
     frame = frames[person]
-    a, b = frame.coordinates(shape, scale)
-    shoulder = np.clip(b - 0.5, 0, None)
-    seeds = np.full(shape, cv2.GC_PR_BGD, np.uint8)
-    seeds[(a / 0.78) ** 2 + ((b + 0.12) / 0.85) ** 2 < 1] = cv2.GC_PR_FGD
-    seeds[(b > 0.5) & (np.abs(a) < 0.42 + 4.5 * shoulder)] = cv2.GC_PR_FGD
-    seeds[((a / 1.6) ** 2 + ((b + 0.1) / 1.15) ** 2 > 1) & (b < 0.3)] = cv2.GC_BGD
-    seeds[(np.abs(a) > 2.2) | (b < -1.3)] = cv2.GC_BGD
-    hull = cv2.convexHull((frame.points[:, :2] * scale).astype(np.int32))
-    face = cv2.erode(cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 1), np.ones((5, 5)))
-    seeds[face > 0] = cv2.GC_FGD
-    seeds[(np.abs(a) < 0.3) & (b > -0.56) & (b < 0.6)] = cv2.GC_FGD
-    seeds[(b > 0.5) & (np.abs(a) < np.minimum(0.3 + 0.6 * shoulder, 1.25))] = cv2.GC_FGD
+    face = _face(frame, small.shape[:2], scale)
+    reach, (x, y) = REACH * frame.height * scale, frame.centre * scale
+    rows, columns = (_around(m, reach, n) for m, n in zip((y, x), small.shape[:2], strict=True))
+    share = np.zeros(small.shape[:2], np.float32)
+    share[rows, columns] = find_parts(small[rows, columns]).matte
+    a, b = frame.coordinates(small.shape[:2], scale)
     for other in (f for i, f in enumerate(frames) if i != person):
-        c, d = other.coordinates(shape, scale)
-        seeds[c**2 + (d * 0.7) ** 2 < a**2 + (b * 0.7) ** 2] = cv2.GC_BGD
-    return seeds
+        c, d = other.coordinates(small.shape[:2], scale)
+        share[c**2 + (d * 0.7) ** 2 < a**2 + (b * 0.7) ** 2] = 0
+    share[face] = 1
+    return share
 
 
-def _grab_cut(
-    small: Float[np.ndarray, "h w 3"], seeds: UInt8[np.ndarray, "h w"], nose: Float[np.ndarray, "2"]
-) -> Mask:
-    """The outline: one piece that holds the nose, without small holes."""
-    _check_seeds(seeds)
-    picture = cv2.cvtColor((small * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
-    cv2.setRNGSeed(0)  # GrabCut's clusters start at random; the same photo must give the same cut
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    seeds, *_ = cv2.grabCut(picture, seeds.copy(), None, *models, 8, cv2.GC_INIT_WITH_MASK)
-    mask = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    for how, size in ((cv2.MORPH_OPEN, 5), (cv2.MORPH_CLOSE, 7)):
-        mask = cv2.morphologyEx(mask, how, _disc(size))
-    _, labels = cv2.connectedComponents(mask)
-    x, y = np.clip(nose.astype(int), 0, np.array(mask.shape[::-1]) - 1)
-    if labels[y, x] == 0:
+def _face(frame: _HeadFrame, shape: tuple[int, int], scale: float) -> Mask:
+    """Inside the outermost points of the face, where the picture shows it."""
+    hull = cv2.convexHull((frame.points[:, :2] * scale).astype(np.int32))
+    face = cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 1)
+    face = cv2.erode(face, np.ones((5, 5)), borderValue=1) > 0
+    if not face.any():
         raise FaceError(
-            f"the nose at {x}, {y} of {mask.shape[1]} x {mask.shape[0]} px is not in the outline "
-            "that was found; take a photo where the face stands out from what is behind it"
+            f"0 of {shape[1]} x {shape[0]} px can be of the face; take a picture that shows it"
         )
-    return _fill_holes(labels == labels[y, x])
+    return face
 
 
-def _check_seeds(seeds: UInt8[np.ndarray, "h w"], fewest: int = 5) -> None:
-    """GrabCut models person and background by five colour clusters each; it crashes without."""
-    height, width = seeds.shape
-    person = int(np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)).sum())
-    if person < fewest:
+def _around(middle: float, reach: float, length: int) -> slice:
+    return slice(max(0, int(middle - reach / 2)), min(length, int(middle + reach / 2) + 1))
+
+
+def _trimap(
+    share: Float[np.ndarray, "h w"], frame: _HeadFrame, scale: float, band: int = 5
+) -> Float[np.ndarray, "h w"]:
+    """1 person, 0 not, 0.5 within `band` pixels of the outline or where the network wavers.
+
+    The person is one piece, the one that holds the face, without small holes.
+    """
+    face = _face(frame, share.shape, scale)
+    _, pieces = cv2.connectedComponents((share > 0.5).astype(np.uint8))
+    mask = _fill_holes(pieces == np.bincount(pieces[face]).argmax()).astype(np.uint8)
+    wavers = (share > 0.1) & (share < 0.9) & (cv2.dilate(mask, _disc(6 * band + 1)) > 0)
+    sure = (cv2.erode(mask, _disc(2 * band + 1), borderValue=1) > 0) & ~wavers | face
+    near = (cv2.dilate(mask, _disc(2 * band + 1)) > 0) | wavers
+    if near.all():
         raise FaceError(
-            f"{person} of {width} x {height} px can be of the face; take a picture that shows it"
-        )
-    if seeds.size - person < fewest:
-        raise FaceError(
-            f"the face fills the picture: {seeds.size - person} of {width} x {height} px can be "
+            f"the face fills the picture: 0 of {share.shape[1]} x {share.shape[0]} px can be "
             "background; take one with room around the head"
         )
+    return np.where(sure, 1.0, np.where(near, 0.5, 0.0)).astype(np.float32)
 
 
 def _fill_holes(mask: Mask, largest: float = 0.01) -> Mask:
@@ -234,12 +227,6 @@ def _fill_holes(mask: Mask, largest: float = 0.01) -> Mask:
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8))
     small = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] < largest * mask.size]
     return mask | np.isin(labels, small)
-
-
-def _trimap(mask: Mask, band: int) -> Float[np.ndarray, "h w"]:
-    sure = cv2.erode(mask.astype(np.uint8), _disc(2 * band - 1), borderValue=1) > 0
-    near = cv2.dilate(mask.astype(np.uint8), _disc(2 * band + 1)) > 0
-    return np.where(sure, 1.0, np.where(near, 0.5, 0.0))
 
 
 def _disc(size: int) -> UInt8[np.ndarray, "s s"]:

@@ -244,8 +244,8 @@ def paint(
     guide + mask * change, change = upsample(decode(latents) - decode(guide's latents)): the codec's
     own error cancels wherever the model agrees with the guide. The mask is 1 - confidence around
     the people that the guide drew, where hair and shoulders are missing from it, and `inside` times
-    that within them, where the guide's own guess is often the better one. Where the change, averaged
-    over a few pixels, is small against `noise` (intensities), it is the sampler's and not taken:
+    that within them, where the guide's own guess is often the better one. A change whose average
+    over a few pixels is small against `noise` (intensities) is the sampler's and not taken:
     mask * (1 - exp(-(|average| / noise)^2)).
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]

@@ -23,13 +23,14 @@ def portrait(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", PORTRAITS)
-def test_the_matte_is_mostly_the_person(name: str) -> None:
+def test_the_matte_is_the_person_and_the_parts_are_theirs(name: str) -> None:
     rgb, truth = portrait(name)
     found = find_parts(rgb)
     assert found.shares.shape == (len(PARTS), *rgb.shape[:2])
     np.testing.assert_allclose(found.shares.sum(0), 1, atol=1e-4)
     mine, true = found.matte > 0.5, truth > 0
-    assert (mine & true).sum() / (mine | true).sum() > 0.7
+    assert (mine & true).sum() / (mine | true).sum() > 0.94
+    assert (found.labels == truth)[mine & true].mean() > 0.85
 
 
 def test_a_mirrored_picture_has_the_mirrored_parts() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from pymatting import estimate_alpha_cf
 
-from kisslab.cutout import _disc, _fill_holes, _HeadFrame, _seeds, _trimap
+from kisslab.cutout import _disc, _fill_holes, _HeadFrame
 
 
 def person_labels(
@@ -19,11 +19,28 @@ def person_labels(
     2008); half-covered pixels are not sure.
     """
     frame = _HeadFrame(points)
-    trimap = _trimap(_grab_cut(rgb, _seeds(0, [frame], rgb.shape[:2], 1.0)), band=5)
+    trimap = _trimap(_grab_cut(rgb, _seeds(frame, rgb.shape[:2])), band=5)
     if trimap.min() > 0 or trimap.max() < 1:  # one side only: nothing to learn from
         return np.full(rgb.shape[:2], 2, np.uint8)
     alpha = estimate_alpha_cf(rgb.astype(np.float64) / 255, trimap)
     return np.where(alpha > 0.9, 1, np.where(alpha < 0.1, 0, 2)).astype(np.uint8)
+
+
+def _seeds(frame: _HeadFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    """What the face alone tells GrabCut: surely, probably, hardly, surely not the person."""
+    a, b = frame.coordinates(shape, 1.0)
+    shoulder = np.clip(b - 0.5, 0, None)
+    seeds = np.full(shape, cv2.GC_PR_BGD, np.uint8)
+    seeds[(a / 0.78) ** 2 + ((b + 0.12) / 0.85) ** 2 < 1] = cv2.GC_PR_FGD
+    seeds[(b > 0.5) & (np.abs(a) < 0.42 + 4.5 * shoulder)] = cv2.GC_PR_FGD
+    seeds[((a / 1.6) ** 2 + ((b + 0.1) / 1.15) ** 2 > 1) & (b < 0.3)] = cv2.GC_BGD
+    seeds[(np.abs(a) > 2.2) | (b < -1.3)] = cv2.GC_BGD
+    hull = cv2.convexHull(frame.points[:, :2].astype(np.int32))
+    face = cv2.erode(cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 1), np.ones((5, 5)))
+    seeds[face > 0] = cv2.GC_FGD
+    seeds[(np.abs(a) < 0.3) & (b > -0.56) & (b < 0.6)] = cv2.GC_FGD
+    seeds[(b > 0.5) & (np.abs(a) < np.minimum(0.3 + 0.6 * shoulder, 1.25))] = cv2.GC_FGD
+    return seeds
 
 
 def _grab_cut(rgb: UInt8[np.ndarray, "h w 3"], seeds: UInt8[np.ndarray, "h w"]) -> np.ndarray:
@@ -43,3 +60,9 @@ def _grab_cut(rgb: UInt8[np.ndarray, "h w 3"], seeds: UInt8[np.ndarray, "h w"]) 
     if count < 2:
         return np.zeros(seeds.shape, bool)
     return _fill_holes(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
+
+
+def _trimap(mask: Bool[np.ndarray, "h w"], band: int) -> Float[np.ndarray, "h w"]:
+    sure = cv2.erode(mask.astype(np.uint8), _disc(2 * band - 1), borderValue=1) > 0
+    near = cv2.dilate(mask.astype(np.uint8), _disc(2 * band + 1)) > 0
+    return np.where(sure, 1.0, np.where(near, 0.5, 0.0))
