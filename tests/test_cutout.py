@@ -12,7 +12,7 @@ from kisslab import zoo
 from kisslab.cutout import Cutout, _slope_shoulder, cut_out, fill_background
 from kisslab.faces import FaceError, Faces
 from kisslab.outline import Outline
-from kisslab.photo import Photo, load_photo, photo_from_array
+from kisslab.photo import load_photo, photo_from_array
 from kisslab.studio.portraits import Truth
 
 PERSON = draw_person(size=(224, 200), width=80)
@@ -166,19 +166,14 @@ def test_a_filled_background_says_how_much_of_each_pixel_is_made_up() -> None:
     assert change[made_up < 0.05].max() < 0.05 < 0.3 < change[person == 0].max()
 
 
-def cropped(left: int, top: int, right: int, bottom: int) -> tuple[Photo, Faces]:
-    """A part of PERSON's photo, and the face in it."""
-    rgb = PERSON.photo.rgb[top:bottom, left:right]
-    return photo_from_array(rgb.copy()), PERSON.faces.moved(1.0, np.array([-left, -top], float))
-
-
 def test_a_face_that_fills_the_picture_is_refused() -> None:
-    left, top, right, bottom = PERSON.faces.boxes[0]
-    inset = 0.15 * (right - left)  # the corners of the box itself show what is behind the face
-    inner = np.round([left + inset, top + inset, right - inset, bottom - inset]).astype(int)
-    photo, faces = cropped(*inner)
-    width, height = photo.rgb.shape[1::-1]
-    said = rf"fills the picture: 0 of {width} x {height} px can be background; take one with room"
+    large = draw_person(size=(448, 400), width=160)
+    left, top, right, bottom = large.faces.boxes[0]
+    inset = 0.25 * (right - left)  # nothing but skin
+    left, top, right, bottom = np.round([left + inset, top + inset, right - inset, bottom - inset])
+    photo = photo_from_array(large.photo.rgb[int(top) : int(bottom), int(left) : int(right)].copy())
+    faces = large.faces.moved(1.0, np.array([-left, -top]))
+    said = r"fills the picture: 0 of \d+ x \d+ px can be background; take one with room"
     with pytest.raises(FaceError, match=said):
         cut_out(photo, faces)
 
