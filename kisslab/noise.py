@@ -22,7 +22,7 @@ from kisslab.codec import PATCH
 from kisslab.records import Result, record
 
 Shape = tuple[int, int, int, int]  # T frames, C channels, h x w places
-STRETCH = 1.5  # pixels: a gap this close to what arrived is stretched, a wider one is newly seen
+STRETCH = 1.5  # pixels: what misses a gap by less belongs there too, its part is stretched
 LEAST = 1e-4  # of density: what is split over and over keeps a weight
 TINY = 1e-12  # keeps what is replaced afterwards from being divided by zero
 
@@ -148,32 +148,45 @@ class _Edges:
 
 def _edges(flow: Float[np.ndarray, "H W 2"]) -> _Edges:
     """Contraction: each pixel gives to the one nearest to where the flow leads; many may meet.
-    Expansion: one that none gives to, in a stretched part, takes from the source of the nearest.
+    Expansion: where none gives to, a pixel that nearly came there gives a part of its noise too.
     """
     high, wide = flow.shape[:2]
     goal = flow + np.stack(np.meshgrid(np.arange(wide), np.arange(high)), axis=-1)
     place = np.floor(goal + 0.5).astype(int)  # rint would send two neighbours to one pixel
     inside = np.all((place >= 0) & (place < [wide, high]), axis=-1)
-    target = place[inside] @ [1, wide]
-    origin = np.full(high * wide, -1)
-    origin[target] = np.flatnonzero(inside)
-    gaps, nearest = _gaps(origin.reshape(high, wide) < 0)
-    offset = np.concatenate([(goal - place)[inside], np.zeros((len(gaps), 2))])
+    source, target = np.flatnonzero(inside), place[inside] @ [1, wide]
+    near, gap = _stretched(source, target, goal)
+    offset = np.concatenate([(goal - place)[inside], np.zeros((len(gap), 2))])
     return _Edges(
-        source=torch.from_numpy(np.concatenate([np.flatnonzero(inside), origin[nearest]])),
-        target=torch.from_numpy(np.concatenate([target, gaps])),
+        source=torch.from_numpy(np.concatenate([source, near])),
+        target=torch.from_numpy(np.concatenate([target, gap])),
         offset=torch.from_numpy(offset.astype(np.float32)),
         shape=(high, wide),
     )
 
 
-def _gaps(empty: Bool[np.ndarray, "H W"]) -> tuple[Int[np.ndarray, " G"], Int[np.ndarray, " G"]]:
-    """Empty pixels beside filled ones, and the nearest filled one of each; numbered row by row."""
+def _stretched(
+    source: Int[np.ndarray, " E"], target: Int[np.ndarray, " E"], goal: Float[np.ndarray, "H W 2"]
+) -> tuple[Int[np.ndarray, " G"], Int[np.ndarray, " G"]]:
+    """Source and target of the edges that fill gaps in stretched parts.
+
+    A gap's way back is that of the nearest pixel that something came to. What lies there must have
+    nearly come to the gap; if it did not, the gap is newly seen, and its noise will be fresh.
+    """
+    shape = goal.shape[:2]
+    origin = np.full(goal[..., 0].size, -1)
+    origin[target] = source
+    empty = (origin < 0).reshape(shape)
     if empty.all():
         return np.empty(0, int), np.empty(0, int)
-    away, nearest = distance_transform_edt(empty, return_indices=True)
-    gaps = np.flatnonzero(empty & (away < STRETCH))
-    return gaps, np.ravel_multi_index(tuple(nearest), empty.shape).flat[gaps]
+    nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
+    filled = nearest[:, empty]
+    gaps = np.argwhere(empty).T
+    back = gaps + np.unravel_index(origin.reshape(shape)[tuple(filled)], shape) - filled
+    inside = np.all((back >= 0) & (back < np.array(shape)[:, None]), axis=0)
+    back, gaps = back[:, inside], gaps[:, inside]
+    close = np.linalg.norm(goal[tuple(back)] - gaps[::-1].T, axis=-1) < STRETCH
+    return tuple(np.ravel_multi_index(p[:, close], shape) for p in (back, gaps))
 
 
 def _fitted(

@@ -84,29 +84,31 @@ def guide_flows(guide: Guide) -> Flows:
 
 
 def steady(
-    frames: Frames, flows: Flows | None = None, *, radius: int = 2, tolerance: float = 0.1
+    frames: Frames,
+    flows: Flows | None = None,
+    *,
+    radius: int = 2,
+    tolerance: float = 0.1,
+    detail: float = 1.0,
 ) -> Steadied:
     """Every pixel averaged with what it was and will be, along the flow.
 
     radius: frames before and after, with weights that fall evenly to 0. A neighbour that is hidden
     gives nothing, and one whose colour is off by d gives exp(-(d / tolerance)^2) of its share: what
     does not belong leaves no ghost. All neighbours are of the clip as it came, on both sides alike,
-    so that nothing lags and no blur piles up. flows: `clip_flows` of the frames if not given.
-    ValueError: fewer frames of flow than of the clip. Linear in frames, pixels and radius.
+    so that nothing lags and no blur piles up. detail: pixels, deviation of a Gaussian; what is
+    finer stays the frame's own, for averages along an inexact flow are soft, and flicker is coarse.
+    flows: `clip_flows` of the frames if not given; `guide_flows` does not see the flicker at all.
+    ValueError: flows of another clip. Linear in frames, pixels and radius.
     """
     flows = clip_flows(frames) if flows is None else flows
     if flows.ahead.shape[:3] != frames.shape[:3]:
         raise ValueError(f"flows of {flows.ahead.shape[:3]} for frames of {frames.shape[:3]}")
     made, taken = np.empty_like(frames), np.empty(frames.shape[:3], np.float32)
     for t, frame in enumerate(frames):
-        total, weight = frame.copy(), np.ones(frame.shape[:2], np.float32)
-        for step in (1, -1):
-            for k, (picture, seen) in enumerate(_along(frames, flows, t, step, radius), start=1):
-                off = cv2.blur(np.abs(picture - frame).max(axis=-1), (3, 3))
-                share = seen * (1 - k / (radius + 1)) * np.exp(-((off / tolerance) ** 2))
-                total += share[..., None] * picture
-                weight += share
-        made[t], taken[t] = np.clip(total / weight[..., None], 0, 1), 1 - 1 / weight
+        mean, taken[t] = _blended(frames, flows, t, radius, tolerance)
+        change = cv2.GaussianBlur(mean - frame, (0, 0), detail) if detail else mean - frame
+        made[t] = np.clip(frame + change, 0, 1)
     return Steadied(frames, made, flows, taken)
 
 
@@ -179,6 +181,20 @@ def _inverse(flow: Flow, start: Flow, times: int = 5) -> Flow:
     for _ in range(times):
         back = -follow(flow, back, cv2.INTER_NEAREST)
     return back
+
+
+def _blended(
+    frames: Frames, flows: Flows, t: int, radius: int, tolerance: float
+) -> tuple[Picture, Float[np.ndarray, "H W"]]:
+    """The mean of frame t and its neighbours, and the neighbours' share in it."""
+    total, weight = frames[t].copy(), np.ones(frames.shape[1:3], np.float32)
+    for step in (1, -1):
+        for k, (picture, seen) in enumerate(_along(frames, flows, t, step, radius), start=1):
+            off = cv2.blur(np.abs(picture - frames[t]).max(axis=-1), (3, 3))
+            share = seen * (1 - k / (radius + 1)) * np.exp(-((off / tolerance) ** 2))
+            total += share[..., None] * picture
+            weight += share
+    return total / weight[..., None], 1 - 1 / weight
 
 
 def _along(

@@ -25,7 +25,7 @@ from kisslab.kiss import KissModel
 from kisslab.noise import warped_noise
 from kisslab.photo import load_photo, photo_from_array
 from kisslab.plan import plan_kiss
-from kisslab.temporal import Flows, clip_flows, follow, steady
+from kisslab.temporal import Flows, clip_flows, follow, guide_flows, steady
 from kisslab.train.lessons import Case
 
 CLIPS = (("couple_01", "tender"), ("couple_05", "peck"))
@@ -80,7 +80,7 @@ def steady_rows(model: KissModel, cases: Sequence[Case]) -> Iterator[Row]:
     flickers, landmarks, edges = [], [], []
     with face_detector() as detect:
         for made in (attempt(case, model) for case in cases):
-            clips = (steady(made.frames).frames, made.frames)
+            clips = (steady(made.frames, guide_flows(made.case.guide)).frames, made.frames)
             flows, people = clip_flows(made.truth), made.case.people
             flickers.append([flicker(clip, flows, people) for clip in clips])
             landmarks += landmark_errors(made, clips, detect)
@@ -106,7 +106,7 @@ def morans_i(planes: Float[np.ndarray, "C h w"]) -> float:
 
 
 def warping_error(clip: Clip, flows: Flows, mask: Mask) -> float:
-    """Mean |V_t - V_t+1 seen along the flow|^2 where both show it (Lai et al. 2018, section 4.2)."""
+    """Mean |V_t - V_t+1 seen along the flow|^2 where both show it (Lai et al. 2018, sec. 4.2)."""
     seen = mask[:-1] & ~flows.hidden_ahead[:-1]
     away = [
         np.sum((now - follow(later, flow)) ** 2, axis=-1)
