@@ -72,13 +72,13 @@ def clip_flows(frames: Num[np.ndarray, "T H W 3"]) -> Flows:
 def guide_flows(guide: Guide) -> Flows:
     """Those that the guide was drawn by: exact for heads, without what happens within a face."""
     ahead = guide.flow.astype(np.float32)
-    behind = np.zeros_like(ahead)
-    for t in range(1, len(ahead)):
-        behind[t] = _inverse(ahead[t - 1], start=-ahead[min(t, len(ahead) - 2)])
+    covered, behind = _changes_layer(guide.layers, ahead, 1), np.zeros_like(ahead)
+    for t, flow in enumerate(ahead[:-1]):
+        behind[t + 1] = -_carried(flow, covered[t], 1.0)[0]
     flows = _flows(ahead, behind)
     return replace(
         flows,
-        hidden_ahead=flows.hidden_ahead | _changes_layer(guide.layers, ahead, 1),
+        hidden_ahead=flows.hidden_ahead | covered,
         hidden_behind=flows.hidden_behind | _changes_layer(guide.layers, behind, -1),
     )
 
@@ -112,8 +112,10 @@ def steady(
     return Steadied(frames, made, flows, taken)
 
 
-def interpolate(frames: Frames, flows: Flows | None = None, *, factor: int = 2) -> Frames:
-    """`factor` times as many frames a second: T frames become (T - 1) * factor + 1."""
+def interpolate(
+    frames: Frames, flows: Flows | None = None, *, factor: int = 2
+) -> Float[np.ndarray, "N H W 3"]:
+    """`factor` times as many frames a second: T frames become N = (T - 1) * factor + 1."""
     if factor < 1:
         raise ValueError(f"factor={factor}: give 1 for the clip as it is, 2 for twice the frames")
     return between(frames, np.arange((len(frames) - 1) * factor + 1) / factor, flows)
@@ -173,14 +175,6 @@ def _changes_layer(
     for t in range(max(0, -step), len(layers) - max(0, step)):
         out[t] = follow(layers[t + step], flow[t], cv2.INTER_NEAREST) != layers[t]
     return out
-
-
-def _inverse(flow: Flow, start: Flow, times: int = 5) -> Flow:
-    """The way back along `flow`, for the pixels where it ends: b(x) = -f(x + b(x)), iterated."""
-    back = start
-    for _ in range(times):
-        back = -follow(flow, back, cv2.INTER_NEAREST)
-    return back
 
 
 def _blended(
