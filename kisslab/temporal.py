@@ -2,7 +2,7 @@
 
 (Flows, clip_flows, guide_flows, Steadied, steady, interpolate, between, follow)
 The model's own layers across time are switched by `kiss.spatial_only`, noise that moves with the
-picture is in `noise`, even speed in `pace`.
+picture is in `noise`, even speed in `tempo`.
 """
 
 from __future__ import annotations
