@@ -1,8 +1,8 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
 Reading order: photo, faces, assess, compose, cutout, head, expression, motion, tempo, guide,
-identity, samplers, noise, kiss, temporal, pipeline, video. Importing this costs nothing: each name is loaded when it is first
-used.
+identity, samplers, noise, kiss, temporal, pipeline, video. Importing this costs nothing: each name
+is loaded when it is first used.
 """
 
 import lazy_loader

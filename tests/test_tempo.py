@@ -7,8 +7,8 @@ import pytest
 from kisslab.contact import planned_points
 from kisslab.faces import Faces
 from kisslab.motion import Motion, motion_from_keyframes
-from kisslab.tempo import even_times, pace, perceived_speed
 from kisslab.plan import plan_kiss
+from kisslab.tempo import even_times, pace, perceived_speed
 
 
 @pytest.fixture(scope="module")
