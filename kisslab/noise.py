@@ -59,7 +59,7 @@ def warped_noise(
     flow: pixels to the next frame, of a guide (`guide.flow`) or as `clip_flows` estimates it; the
     picture's longer side spans the latents' longer side. It moves noise of PATCH x PATCH pixels a
     place, whose sums over PATCH are the latents' noise, so that a tenth of a place still counts.
-    renewed: 0 keeps what moves, 1 is independent_noise (gamma of Burgert et al. 2025, section 3.3).
+    renewed: 0 keeps what moves, 1 is independent_noise (Burgert et al. 2025, their degradation gamma).
     ValueError: flow has other than T frames. Linear in T, in pixels and in channels.
     """
     if len(flow) != shape[0]:
@@ -143,6 +143,7 @@ class _Edges:
         return zeros.index_add_(0, self.target, values)
 
     def picture(self, values: Shaped[Tensor, "P ..."]) -> Shaped[np.ndarray, "H W ..."]:
+        """Rows and columns again."""
         return values.reshape(*self.shape, *values.shape[1:]).numpy()
 
 

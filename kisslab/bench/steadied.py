@@ -106,7 +106,7 @@ def morans_i(planes: Float[np.ndarray, "C h w"]) -> float:
 
 
 def warping_error(clip: Clip, flows: Flows, mask: Mask) -> float:
-    """Mean |V_t - V_t+1 seen along the flow|^2 where both show it (Lai et al. 2018, sec. 4.2)."""
+    """Mean |V_t - V_t+1 seen along the flow|^2 where both show it (Lai et al. 2018, E_warp)."""
     seen = mask[:-1] & ~flows.hidden_ahead[:-1]
     away = [
         np.sum((now - follow(later, flow)) ** 2, axis=-1)
