@@ -59,7 +59,7 @@ def warped_noise(
     flow: pixels to the next frame, of a guide (`guide.flow`) or as `clip_flows` estimates it; the
     picture's longer side spans the latents' longer side. It moves noise of PATCH x PATCH pixels a
     place, whose sums over PATCH are the latents' noise, so that a tenth of a place still counts.
-    renewed: 0 keeps what moves, 1 is independent_noise (Burgert et al. 2025, their degradation gamma).
+    renewed: 0 keeps what moves, 1 is independent_noise (Burgert et al. 2025, gamma).
     ValueError: flow has other than T frames. Linear in T, in pixels and in channels.
     """
     if len(flow) != shape[0]:
