@@ -1,8 +1,8 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
-Reading order: photo, faces, assess, compose, cutout, head, expression, motion, guide, identity,
-samplers, kiss, pipeline, video. Importing this costs nothing: each name is loaded when it is first
-used.
+Reading order: photo, faces, assess, compose, cutout, head, expression, motion, tempo, guide,
+identity, samplers, noise, kiss, temporal, pipeline, video. Importing this costs nothing: each name
+is loaded when it is first used.
 """
 
 import lazy_loader
@@ -25,11 +25,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "plan": ["plan_kiss"],
         "contact": ["nose_crossings"],
         "driving": ["motion_from_clip"],
+        "tempo": ["Paced", "pace"],
         "guide": ["Guide", "draw_guide", "guide_frames"],
         "identity": ["Identity", "embed"],
         "samplers": ["Step", "dpm_solver_2m", "euler", "exact", "few_step", "heun"],
         "kiss": ["Conditions", "Denoiser", "Painted", "condition", "load_kiss", "paint", "sample"],
         "attention": ["watch"],
+        "noise": ["independent_noise", "noise_frames", "shared_noise", "warped_noise"],
+        "temporal": ["Flows", "Steadied", "clip_flows", "guide_flows", "interpolate", "steady"],
         "pipeline": ["Pipeline", "Run"],
         "video": ["Clip", "load_clip", "make_clip", "read_record", "save"],
         "zoo": ["ModelMissing", "find_model"],

@@ -31,6 +31,7 @@ from kisslab.faces import Faces
 from kisslab.guide import Guide
 from kisslab.identity import Identity
 from kisslab.motion import Motion
+from kisslab.noise import Shape, independent_noise
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
@@ -210,17 +211,17 @@ def sample(
     steps: int = 4,
     seed: int = 0,
     sampler: Callable[..., Iterator[Step]] = dpm_solver_2m,
+    noise: Callable[[Shape, int], Tensor] = independent_noise,
     **weights: float,
 ) -> Iterator[Step]:
     """Denoise a clip that obeys the conditions; the steps' `clean` are latents of whole clips.
 
     weights: guide, first, motion, identity, as in Denoiser; a seed gives one clip on one machine.
+    noise: what to begin with, from the latents' shape and the seed; `kisslab.noise` has others.
     """
     denoiser = Denoiser(model or load_kiss(), conditions, **weights)
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(denoiser.base.shape, generator=generator)
-    base = denoiser.base.numpy()
-    for step in sampler(denoiser, noise, karras_sigmas(steps)):
+    start, base = noise(tuple(denoiser.base.shape), seed), denoiser.base.numpy()
+    for step in sampler(denoiser, start, karras_sigmas(steps)):
         yield replace(
             step,
             noisy=step.noisy + base,

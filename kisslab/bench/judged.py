@@ -1,6 +1,6 @@
 """Faces in clips as others see them: a landmarker, and a recogniser that trained nothing of ours.
 
-(found, kiss_likeness, attempt_likeness, face_print, enlarged)
+(found, kiss_likeness, attempt_likeness, face_print, enlarged, in_middle)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def found(kiss: Kiss, detect: Callable[[Pixels], Faces], most_yaw: float) -> lis
     out = []
     for t, person in np.argwhere(np.abs(kiss.motion.angles[..., 0]) <= most_yaw):
         boxes = detect(enlarged(kiss.frames[t], places[t, person])).boxes
-        out.append(bool(_middle(boxes).any()))
+        out.append(bool(in_middle(boxes).any()))
     return out
 
 
@@ -75,7 +75,7 @@ def face_print(judge: FaceAnalysis, rgb: Pixels, points: Points) -> Print | None
     crop = to_uint8(enlarged(rgb, points))
     faces = judge.get(np.ascontiguousarray(crop[..., ::-1]))
     boxes = np.array([face.bbox for face in faces]).reshape(-1, 4)
-    near = np.flatnonzero(_middle(boxes))
+    near = np.flatnonzero(in_middle(boxes))
     return faces[near[0]].normed_embedding if len(near) else None
 
 
@@ -92,7 +92,7 @@ def enlarged(rgb: Pixels, points: Points, border: float = 0.25) -> Float[np.ndar
     return np.clip(cv2.resize(crop, (SIZE, SIZE), interpolation=how), 0, 1)
 
 
-def _middle(boxes: Float[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
+def in_middle(boxes: Float[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
     """Which boxes in an enlarged crop are the face it was cut around, not its partner's."""
     away = (boxes[:, :2] + boxes[:, 2:]) / 2 - SIZE / 2
     return np.abs(away).max(axis=1, initial=0) < SIZE / 4

@@ -1,0 +1,249 @@
+"""Stage 6: what keeps a clip together once it is decoded.
+
+(Flows, clip_flows, guide_flows, Steadied, steady, interpolate, between, follow)
+The model's own layers across time are switched by `kiss.spatial_only`, noise that moves with the
+picture is in `noise`, even speed in `tempo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Num, UInt8
+
+from kisslab import show
+from kisslab.guide import Guide
+from kisslab.records import Result, record
+
+Frames = Float[np.ndarray, "T H W 3"]
+Picture = Float[np.ndarray, "H W 3"]
+Flow = Float[np.ndarray, "H W 2"]  # pixels (x, y)
+CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])  # pixel centres around a place
+BEHIND = 1e-3  # weight of what is hidden soon: it shows only where nothing else comes
+
+
+@record
+class Flows(Result):
+    """Where every pixel of a clip goes to, where it comes from, and where that can't be seen."""
+
+    ahead: Float[np.ndarray, "T H W 2"]  # pixels to its place in the next frame; the last has 0
+    behind: Float[np.ndarray, "T H W 2"]  # pixels to its place in the frame before; the first has 0
+    hidden_ahead: Bool[np.ndarray, "T H W"]  # covered or out of the picture in the next frame
+    hidden_behind: Bool[np.ndarray, "T H W"]  # covered or out of the picture in the frame before
+
+    def way(self, step: int) -> tuple[Float[np.ndarray, "T H W 2"], Bool[np.ndarray, "T H W"]]:
+        """Flow into the next frame (step 1) or the one before (-1), and what is hidden there."""
+        return (self.ahead, self.hidden_ahead) if step > 0 else (self.behind, self.hidden_behind)
+
+    def plot(self, ax: object | None = None) -> None:
+        """The flow of the middle frame, colour for direction."""
+        show.flow(self.ahead[(len(self.ahead) - 1) // 2].astype(np.float32), ax=ax)
+
+
+@record
+class Steadied(Result):
+    """A clip whose frames were blended along the flow, and all that decided how."""
+
+    before: Frames
+    frames: Frames
+    flows: Flows
+    taken: Float[np.ndarray, "T H W"]  # share of each pixel that comes from other frames
+
+    def plot(self, ax: object | None = None) -> None:
+        """How much of the middle frame was taken from its neighbours."""
+        middle = len(self.frames) // 2
+        show.heat(self.frames[middle], self.taken[middle], ax=ax, label="taken from other frames")
+
+
+def clip_flows(frames: Num[np.ndarray, "T H W 3"]) -> Flows:
+    """Estimated from the pictures: dense inverse search (Kroeger et al. 2016), both ways."""
+    grey = [cv2.cvtColor(show.to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    still = [np.zeros((*grey[0].shape, 2), np.float32)]
+    ahead = [search.calc(a, b, None) for a, b in pairwise(grey)]
+    behind = [search.calc(b, a, None) for a, b in pairwise(grey)]
+    return _flows(np.stack(ahead + still), np.stack(still + behind))
+
+
+def guide_flows(guide: Guide) -> Flows:
+    """Those that the guide was drawn by: exact for heads, without what happens within a face."""
+    ahead = guide.flow.astype(np.float32)
+    covered, behind = _changes_layer(guide.layers, ahead, 1), np.zeros_like(ahead)
+    for t, flow in enumerate(ahead[:-1]):
+        behind[t + 1] = -_carried(flow, covered[t], 1.0)[0]
+    flows = _flows(ahead, behind)
+    return replace(
+        flows,
+        hidden_ahead=flows.hidden_ahead | covered,
+        hidden_behind=flows.hidden_behind | _changes_layer(guide.layers, behind, -1),
+    )
+
+
+def steady(
+    frames: Frames,
+    flows: Flows | None = None,
+    *,
+    radius: int = 2,
+    tolerance: float = 0.1,
+    detail: float = 1.0,
+) -> Steadied:
+    """Every pixel averaged with what it was and will be, along the flow.
+
+    radius: frames before and after, with weights that fall evenly to 0. A neighbour that is hidden
+    gives nothing, and one whose colour is off by d gives exp(-(d / tolerance)^2) of its share: what
+    does not belong leaves no ghost. All neighbours are of the clip as it came, on both sides alike,
+    so that nothing lags and no blur piles up. detail: pixels, deviation of a Gaussian; what is
+    finer stays the frame's own, for averages along an inexact flow are soft, and flicker is coarse.
+    flows: `clip_flows` of the frames if not given; `guide_flows` does not see the flicker at all.
+    ValueError: flows of another clip. Linear in frames, pixels and radius.
+    """
+    flows = clip_flows(frames) if flows is None else flows
+    if flows.ahead.shape[:3] != frames.shape[:3]:
+        raise ValueError(f"flows of {flows.ahead.shape[:3]} for frames of {frames.shape[:3]}")
+    made, taken = np.empty_like(frames), np.empty(frames.shape[:3], np.float32)
+    for t, frame in enumerate(frames):
+        mean, taken[t] = _blended(frames, flows, t, radius, tolerance)
+        change = cv2.GaussianBlur(mean - frame, (0, 0), detail) if detail else mean - frame
+        made[t] = np.clip(frame + change, 0, 1)
+    return Steadied(frames, made, flows, taken)
+
+
+def interpolate(
+    frames: Frames, flows: Flows | None = None, *, factor: int = 2
+) -> Float[np.ndarray, "N H W 3"]:
+    """`factor` times as many frames a second: T frames become N = (T - 1) * factor + 1."""
+    if factor < 1:
+        raise ValueError(f"factor={factor}: give 1 for the clip as it is, 2 for twice the frames")
+    return between(frames, np.arange((len(frames) - 1) * factor + 1) / factor, flows)
+
+
+def between(
+    frames: Frames, times: Float[np.ndarray, " N"], flows: Flows | None = None
+) -> Float[np.ndarray, "N H W 3"]:
+    """The clip at any times, counted in frames: 0 is the first, 1.5 halfway from second to third.
+
+    Both neighbours' flows are carried to the time between, where each says what of its frame is
+    seen there; the frames are sampled along them and mixed (as in Niklaus and Liu 2020, with flows
+    instead of pixels carried, which keeps pictures sharp). ValueError: a time outside of the clip.
+    """
+    last = len(frames) - 1
+    if times.min() < 0 or times.max() > last:
+        raise ValueError(f"times {times.min():g} to {times.max():g}: give them from 0 to {last}")
+    flows = clip_flows(frames) if flows is None else flows
+    out = np.empty((len(times), *frames.shape[1:]), frames.dtype)
+    for picture, time in zip(out, times.tolist(), strict=True):
+        t = int(time)
+        picture[:] = _halfway(frames, flows, t, time - t) if time > t else frames[t]
+    return out
+
+
+def follow(
+    picture: Num[np.ndarray, "H W ..."], flow: Flow, how: int = cv2.INTER_LINEAR
+) -> Num[np.ndarray, "H W ..."]:
+    """The picture as seen at every pixel's place plus its flow; edges continue."""
+    return cv2.remap(picture, _grid(flow) + flow, None, how, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _flows(ahead: Float[np.ndarray, "T H W 2"], behind: Float[np.ndarray, "T H W 2"]) -> Flows:
+    """With what each says is hidden: where the way there and back does not end near its start."""
+    hidden_ahead, hidden_behind = (np.zeros(ahead.shape[:3], bool) for _ in range(2))
+    for t in range(len(ahead) - 1):
+        hidden_ahead[t] = _disagree(ahead[t], behind[t + 1])
+        hidden_behind[t + 1] = _disagree(behind[t + 1], ahead[t])
+    return Flows(ahead, behind, hidden_ahead, hidden_behind)
+
+
+def _disagree(there: Flow, back: Flow) -> Bool[np.ndarray, "H W"]:
+    """|f + b|^2 > 0.01 (|f|^2 + |b|^2) + 0.5 (Sundaram et al. 2010, eq. 5), or out of sight."""
+    back = follow(back, there)
+    away = np.sum((there + back) ** 2, axis=-1)
+    lengths = np.sum(there**2 + back**2, axis=-1)
+    goal = there + _grid(there)
+    outside = np.any((goal < -0.5) | (goal > np.array(there.shape[1::-1]) - 0.5), axis=-1)
+    return outside | (away > 0.01 * lengths + 0.5)
+
+
+def _changes_layer(
+    layers: UInt8[np.ndarray, "T H W"], flow: Float[np.ndarray, "T H W 2"], step: int
+) -> Bool[np.ndarray, "T H W"]:
+    """Where the flow leads from one person to the other, or to the background."""
+    out = np.zeros(layers.shape, bool)
+    for t in range(max(0, -step), len(layers) - max(0, step)):
+        out[t] = follow(layers[t + step], flow[t], cv2.INTER_NEAREST) != layers[t]
+    return out
+
+
+def _blended(
+    frames: Frames, flows: Flows, t: int, radius: int, tolerance: float
+) -> tuple[Picture, Float[np.ndarray, "H W"]]:
+    """The mean of frame t and its neighbours, and the neighbours' share in it."""
+    total, weight = frames[t].copy(), np.ones(frames.shape[1:3], np.float32)
+    for step in (1, -1):
+        for k, (picture, seen) in enumerate(_along(frames, flows, t, step, radius), start=1):
+            off = cv2.blur(np.abs(picture - frames[t]).max(axis=-1), (3, 3))
+            share = seen * (1 - k / (radius + 1)) * np.exp(-((off / tolerance) ** 2))
+            total += share[..., None] * picture
+            weight += share
+    return total / weight[..., None], 1 - 1 / weight
+
+
+def _along(
+    frames: Frames, flows: Flows, t: int, step: int, radius: int
+) -> Iterator[tuple[Picture, Float[np.ndarray, "H W"]]]:
+    """Up to `radius` frames after (step 1) or before (-1), each as frame t sees it, and where."""
+    flow, hidden = flows.way(step)
+    path, seen = np.zeros_like(flow[t]), np.ones(frames.shape[1:3], np.float32)
+    last = min(radius, len(frames) - 1 - t if step > 0 else t)
+    for now in range(t, t + step * last, step):
+        seen = seen * (1 - follow(hidden[now].astype(np.float32), path))
+        path = path + follow(flow[now], path)
+        yield follow(frames[now + step], path, cv2.INTER_CUBIC), np.clip(seen, 0, 1)
+
+
+def _halfway(frames: Frames, flows: Flows, t: int, share: float) -> Picture:
+    """The picture at t + share, from the frames t and t + 1."""
+    total, weight = np.zeros_like(frames[t]), np.zeros((*frames.shape[1:3], 1), np.float32)
+    ways = (
+        (frames[t], flows.ahead[t], flows.hidden_ahead[t], share),
+        (frames[t + 1], flows.behind[t + 1], flows.hidden_behind[t + 1], 1 - share),
+    )
+    for frame, flow, hidden, way in ways:
+        carried, seen = _carried(flow, hidden, way)
+        part = (1 - way) * (seen[..., None] + BEHIND)
+        total += part * follow(frame, -way * carried, cv2.INTER_CUBIC)
+        weight += part
+    return np.clip(total / weight, 0, 1)
+
+
+def _carried(
+    flow: Flow, hidden: Bool[np.ndarray, "H W"], way: float
+) -> tuple[Flow, Float[np.ndarray, "H W"]]:
+    """A flow as seen after a share of the way, and how much of each pixel anything came to.
+
+    Every pixel's flow is spread over the four pixels around its goal; what will be hidden gives
+    way to what hides it.
+    """
+    high, wide = hidden.shape
+    goal = (_grid(flow) + way * flow).reshape(-1, 2)
+    corner = np.floor(goal).astype(int)
+    parts = [(corner + step, np.abs(1 - step - (goal - corner)).prod(axis=-1)) for step in CORNERS]
+    place, cover = (np.concatenate(both) for both in zip(*parts, strict=True))
+    inside = np.all((place >= 0) & (place < [wide, high]), axis=-1)
+    index = (place @ [1, wide])[inside]
+    weight = np.where(hidden.ravel(), BEHIND, 1.0)
+    values = np.column_stack([np.ones(hidden.size), weight, weight[:, None] * flow.reshape(-1, 2)])
+    values = (np.tile(values, (4, 1)) * cover[:, None])[inside]
+    sums = [np.bincount(index, column, minlength=hidden.size) for column in values.T]
+    came, total, x, y = np.stack(sums).astype(np.float32).reshape(4, high, wide)
+    carried = np.stack([x, y], axis=-1) / np.maximum(total, 1e-9)[..., None]
+    return carried, np.minimum(came, 1)
+
+
+def _grid(flow: Flow) -> Float[np.ndarray, "H W 2"]:
+    """Every pixel's own place (x, y)."""
+    high, wide = flow.shape[:2]
+    return np.stack(np.meshgrid(np.arange(wide), np.arange(high)), axis=-1).astype(np.float32)
