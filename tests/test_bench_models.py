@@ -15,7 +15,7 @@ from kisslab import zoo
 from kisslab.bench.judged import enlarged, face_print, found
 from kisslab.bench.made import FRAMES, Attempt, Kiss, attempt, kiss
 from kisslab.bench.models import bare, spatial_only, studio_rows, weight_rows
-from kisslab.bench.quality import psnr, sharpness, ssim
+from kisslab.quality import psnr, sharpness, ssim
 from kisslab.bench.studio import judge
 from kisslab.composite import Composite
 from kisslab.faces import Faces
