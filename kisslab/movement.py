@@ -41,7 +41,7 @@ class Movement(Result):
 
     @property
     def gap_at_contact(self) -> float:
-        """Mean over the planned contact; NaN when a face was not found there, or none is planned."""
+        """Mean over the planned contact; NaN when a face was not found then, or none is planned."""
         seen = self.gap[self.touching & np.isfinite(self.gap)]
         return float(seen.mean()) if len(seen) else float("nan")
 
