@@ -22,6 +22,7 @@ BORDER = 0.25  # of the face on each side of it: detectors want some margin
 Pixels = Float[np.ndarray, "H W 3"]
 Points = Float[np.ndarray, "T 2 478 3"]
 Crops = Num[np.ndarray, "_n 112 112 3"]
+Detect = Callable[[Pixels], Faces]
 Recognise = Callable[[Crops], Float[np.ndarray, "_n _d"]]
 
 
@@ -56,16 +57,19 @@ class Likeness(Result):
         show.curve(frames, series, ax=ax, x_label="frame", y_label="cosine")
 
 
-def follow_faces(frames: Frames, places: Points, detect: Callable[[Pixels], Faces]) -> Points:
+def follow_faces(frames: Frames, places: Points, *detectors: Detect) -> Points:
     """Both people's points in every frame, pixels; NaN where no face is found at its place.
 
     places: of the plan; each is cut out with some margin and enlarged, so that small faces are
     found. A face counts for whom it is nearer to, and not beyond three quarters of an inter-ocular
-    distance or so from where it should be: a quarter of the cut-out.
+    distance or so from where it should be: a quarter of the cut-out. detectors: pixels to Faces;
+    where one finds nothing the next is asked.
     """
     out = np.full(places.shape, np.nan)
     for t, person in np.ndindex(places.shape[:2]):
-        out[t, person] = _face_at(frames[t], places[t], person, detect)
+        for detect in detectors:
+            if np.isnan(out[t, person]).all():
+                out[t, person] = _face_at(frames[t], places[t], person, detect)
     return out
 
 
@@ -75,7 +79,8 @@ def likeness(
     photo: Num[np.ndarray, "2 112 112 3"],
     again: Num[np.ndarray, "2 112 112 3"],
     strangers: Crops,
-    recognise: Recognise = embed_crops,
+    recognise: Detect = Callable[[Pixels], Faces]
+Recognise = embed_crops,
 ) -> Likeness:
     """Hold each face that was found against its photo, the other's, and the two bounds.
 
@@ -110,7 +115,7 @@ def varied(crops: Num[np.ndarray, "N 112 112 3"]) -> Float[np.ndarray, "N 112 11
 
 
 def _face_at(
-    rgb: Pixels, places: Float[np.ndarray, "2 478 3"], person: int, detect: Callable
+    rgb: Pixels, places: Float[np.ndarray, "2 478 3"], person: int, detect: Detect
 ) -> Float[np.ndarray, "478 3"]:
     """The points of the face nearest to the person's place, or NaN."""
     view, scale, corner = _cut(rgb, places[person])

@@ -6,7 +6,6 @@ and how sharp it is are always told as well, and `Report.warnings` says it in wo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
@@ -16,10 +15,10 @@ from jaxtyping import Float, Num, UInt8
 
 from kisslab import show, zoo
 from kisslab.contact import planned_points
-from kisslab.faces import Faces, best_detector
+from kisslab.faces import Faces, best_detector, mesh_detector
 from kisslab.guide import Guide
 from kisslab.identity import align, embed_crops
-from kisslab.likeness import Pixels, Recognise, follow_faces, likeness, varied
+from kisslab.likeness import Detect, Recognise, follow_faces, likeness, varied
 from kisslab.metrics import known_ways
 from kisslab.motion import Motion
 from kisslab.movement import movement
@@ -47,7 +46,7 @@ def measure_clip(
     truth: Num[np.ndarray, "T H W 3"] | None = None,
     again: Num[np.ndarray, "2 112 112 3"] | None = None,
     strangers: Num[np.ndarray, "_n 112 112 3"] | None = None,
-    detect: Callable[[Pixels], Faces] | None = None,
+    detect: Detect | None = None,
     recognise: Recognise = embed_crops,
 ) -> Report:
     """The report on a clip that was made from a photo, its faces, a plan and its guide.
@@ -55,13 +54,14 @@ def measure_clip(
     truth: the frames as they should have become, where the studio knows it. again: both people's
     aligned crops from another picture, for the ceiling of likeness (default: the photo's, varied).
     strangers: crops for its floor (default: the packaged portraits). detect: pixels to Faces
-    (default: MediaPipe, or our own networks). recognise: crops to unit vectors (default: ours).
+    (default: MediaPipe's); where it finds nothing, our own networks look. recognise: crops to unit
+    vectors (default: ours).
     ValueError if clip, guide and truth differ in size or length.
     """
     _check(clip, guide, truth)
     frames = _floats(clip.frames)
-    with nullcontext(detect) if detect else best_detector() as find:
-        points = follow_faces(frames, planned_points(motion, faces), find)
+    with nullcontext(detect) if detect else best_detector() as first:
+        points = follow_faces(frames, planned_points(motion, faces), first, mesh_detector())
     crops = np.stack([align(photo.rgb, face) for face in faces.points])
     others = _packaged_crops(frozenset()) if strangers is None else strangers
     ways = known_ways(

@@ -47,7 +47,7 @@ class Worst(Result):
 
     def plot(self, ax: object | None = None) -> None:
         """The frame."""
-        show.picture(self.picture, f"worst: frame {self.frame}, {self.why}", ax=ax)
+        show.picture(self.picture, f"worst frame: {self.frame}, {self.why}", ax=ax)
 
 
 @record
@@ -83,7 +83,7 @@ class Report(Result):
         curves = _badness(self)
         table = np.nan_to_num(np.stack(list(curves.values())), nan=-1.0)
         which, frame = np.unravel_index(table.argmax(), table.shape)
-        why = f"{list(curves)[which]} ({table[which, frame]:.1f} x what is tolerable)"
+        why = f"{list(curves)[which]} at {table[which, frame]:.0%} of what is tolerable"
         return Worst(int(frame), why, self.clip.frames[frame])
 
     def __getitem__(self, name: str) -> float:
@@ -102,7 +102,7 @@ class Report(Result):
         """Likeness, sharpness and place over time; the worst frame is marked, and shown."""
         worst = self.worst
         seconds = np.arange(len(self.phases)) / self.clip.fps
-        title = f"worst: frame {worst.frame}\n{worst.why}"
+        title = f"worst frame: {worst.frame}\n{worst.why}"
         show.curve_and_picture(
             seconds, _curves(self), worst.picture, title, seconds[worst.frame], ax, self.phases
         )
@@ -209,7 +209,7 @@ def _curves(report: Report) -> dict[str, Float[np.ndarray, " T"]]:
     """Those that share an axis from 0 to about 1."""
     alike = report.likeness
     out = {f"likeness {side}": alike.own[:, p] for p, side in enumerate(SIDES)}
-    out |= {f"{side} to the other's photo": alike.other[:, p] for p, side in enumerate(SIDES)}
+    out |= {f"{side}, to the other's photo": alike.other[:, p] for p, side in enumerate(SIDES)}
     out["landmark error (iod)"] = np.nanmax(
         np.nan_to_num(report.movement.landmark_error, nan=-np.inf), axis=1
     )

@@ -147,8 +147,10 @@ def curve_and_picture(
     """Curves, and beside them the picture that belongs to one place on them, marked by a line."""
     ax = ax or _figure(11.0, 4.2)
     ax.set_axis_off()
-    left, right = ax.inset_axes([0, 0, 0.56, 1]), ax.inset_axes([0.6, 0, 0.4, 0.56])
+    left, right = ax.inset_axes([0, 0.24, 0.56, 0.76]), ax.inset_axes([0.6, 0, 0.4, 0.92])
     curve(x, series, left, bands=bands)
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 2, "frameon": False}
+    left.legend(**below)
     left.axvline(place, color="black", linewidth=1, linestyle=":")
     picture(image, title, right)
 

@@ -101,7 +101,7 @@ def jittered(frames: Frames, pixels: float = 1.0, seed: int = 0) -> Frames:
 
 
 def swapped(frames: Frames, places: Float[np.ndarray, "T 2 478 3"]) -> Frames:
-    """Each with the other's face, mirrored, for they look at each other; places: where faces are."""
+    """Each with the other's face, mirrored, for they look at each other; places: of the faces."""
     out = frames.copy()
     for t, person in np.ndindex(places.shape[:2]):
         own, other = places[t, person, :, :2], places[t, 1 - person, :, :2]
