@@ -79,8 +79,7 @@ def likeness(
     photo: Num[np.ndarray, "2 112 112 3"],
     again: Num[np.ndarray, "2 112 112 3"],
     strangers: Crops,
-    recognise: Detect = Callable[[Pixels], Faces]
-Recognise = embed_crops,
+    recognise: Recognise = embed_crops,
 ) -> Likeness:
     """Hold each face that was found against its photo, the other's, and the two bounds.
 

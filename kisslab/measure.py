@@ -6,7 +6,7 @@ and how sharp it is are always told as well, and `Report.warnings` says it in wo
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -46,37 +46,44 @@ def measure_clip(
     truth: Num[np.ndarray, "T H W 3"] | None = None,
     again: Num[np.ndarray, "2 112 112 3"] | None = None,
     strangers: Num[np.ndarray, "_n 112 112 3"] | None = None,
-    detect: Detect | None = None,
+    detectors: Sequence[Detect] = (),
     recognise: Recognise = embed_crops,
 ) -> Report:
     """The report on a clip that was made from a photo, its faces, a plan and its guide.
 
     truth: the frames as they should have become, where the studio knows it. again: both people's
     aligned crops from another picture, for the ceiling of likeness (default: the photo's, varied).
-    strangers: crops for its floor (default: the packaged portraits). detect: pixels to Faces
-    (default: MediaPipe's); where it finds nothing, our own networks look. recognise: crops to unit
-    vectors (default: ours).
+    strangers: crops for its floor (default: the packaged portraits). detectors: functions from
+    pixels to Faces, asked in turn where the one before finds nothing (default: MediaPipe's where it
+    can be had, then our own networks). recognise: crops to unit vectors (default: ours).
     ValueError if clip, guide and truth differ in size or length.
     """
     _check(clip, guide, truth)
     frames = _floats(clip.frames)
-    with nullcontext(detect) if detect else best_detector() as first:
-        points = follow_faces(frames, planned_points(motion, faces), first, mesh_detector())
+    points = _find(frames, planned_points(motion, faces), detectors)
     crops = np.stack([align(photo.rgb, face) for face in faces.points])
-    others = _packaged_crops(frozenset()) if strangers is None else strangers
-    ways = known_ways(
-        guide.layers, guide.confidence.astype(np.float32), guide.flow[:-1].astype(np.float32)
-    )
+    again = varied(crops) if again is None else again
+    strangers = _packaged_crops(frozenset()) if strangers is None else strangers
+    ways = known_ways(guide.layers, guide.confidence, guide.flow[:-1])
     return Report(
         clip=clip,
         phases=motion.phases,
         points=points,
-        likeness=likeness(
-            frames, points, crops, varied(crops) if again is None else again, others, recognise
-        ),
+        likeness=likeness(frames, points, crops, again, strangers, recognise),
         movement=movement(frames, points, faces, motion, guide, ways),
         looks=looks(frames, guide, ways, None if truth is None else _floats(truth)),
     )
+
+
+def _find(
+    frames: Float[np.ndarray, "T H W 3"],
+    places: Float[np.ndarray, "T 2 478 3"],
+    detectors: Sequence[Detect],
+) -> Float[np.ndarray, "T 2 478 3"]:
+    if detectors:
+        return follow_faces(frames, places, *detectors)
+    with best_detector() as first:
+        return follow_faces(frames, places, first, mesh_detector())
 
 
 def _check(clip: Clip, guide: Guide, truth: np.ndarray | None) -> None:
