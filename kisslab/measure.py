@@ -67,7 +67,7 @@ def measure_clip(
     ways = known_ways(guide.layers, guide.confidence, guide.flow[:-1])
     return Report(
         clip=clip,
-        phases=motion.phases,
+        motion=motion,
         points=points,
         likeness=likeness(frames, points, crops, again, strangers, recognise),
         movement=movement(frames, points, faces, motion, guide, ways),

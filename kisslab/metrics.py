@@ -110,7 +110,9 @@ def flicker(frames: Frames, still: Bool[np.ndarray, "H W"]) -> Steps:
     return np.array([255 * np.abs(later - now)[still].mean() for now, later in pairwise(frames)])
 
 
-def velocity(flow: Flow, valid: Mask) -> Float[np.ndarray, "T-1 2"]:
+def velocity(
+    flow: Float[np.ndarray, "S H W 2"], valid: Bool[np.ndarray, "S H W"]
+) -> Float[np.ndarray, "S 2"]:
     """Mean flow of the valid pixels of each step, pixels per frame; NaN where there are none."""
     out = np.full((len(flow), 2), np.nan)
     for t in range(len(flow)):

@@ -28,13 +28,13 @@ from kisslab.records import Result, record
 class Movement(Result):
     """What was seen to move, and what was planned. Lengths are inter-ocular distances."""
 
+    landmark_error: Float[np.ndarray, "T 2"]  # NaN where no face was found
     flow: Float[np.ndarray, "T-1 H W 2"]  # pixels, as it was observed
     dynamic: Float[np.ndarray, " T-1"]  # per second, see metrics.dynamic_degree
     planned_dynamic: Float[np.ndarray, " T-1"]
     jerk: Float[np.ndarray, "J 2"]  # of each person, per second cubed; J = T - 3
     planned_jerk: Float[np.ndarray, "J 2"]
     smoothness: Float[np.ndarray, " T-2"]  # see metrics.smoothness
-    landmark_error: Float[np.ndarray, "T 2"]  # NaN where no face was found
     gap: Float[np.ndarray, " T"]  # between what is to touch; NaN where a face was not found
     planned_gap: Float[np.ndarray, " T"]
     touching: Bool[np.ndarray, " T"]  # whether the plan has contact, see motion.PHASES

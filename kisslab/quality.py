@@ -25,12 +25,12 @@ Mask = Bool[np.ndarray, "T H W"]
 class Looks(Result):
     """What is seen of the pixels, by the plan's own measure of where they should go."""
 
+    sharpness: Float[np.ndarray, " T"]  # of the people, 1 is the guide's
     ways: Bool[np.ndarray, "T-1 H W"]  # pixels that are held to the plan, see metrics.known_ways
     still: Bool[np.ndarray, "H W"]  # pixels that nobody ever comes near
     warping: Float[np.ndarray, " T-1"]  # see metrics.warping_error
     guide_warping: Float[np.ndarray, " T-1"]  # the guide's own
     flicker: Float[np.ndarray, " T-1"]  # levels of 255, see metrics.flicker
-    sharpness: Float[np.ndarray, " T"]  # of the people, 1 is the guide's
     psnr: float  # dB, of the people, against the truth; NaN where there is none
     ssim: float
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 
 from kisslab import show
 from kisslab.likeness import Likeness
+from kisslab.motion import Motion
 from kisslab.movement import Movement
 from kisslab.quality import Looks
 from kisslab.records import Result, record
@@ -23,7 +24,8 @@ SIDES = ("left", "right")
 FROZEN = 0.3  # of the planned dynamic degree
 STILL_PLAN = 0.1  # inter-ocular distances a second: a plan that moves less tells nothing
 SOFT = 0.5  # of the guide's gradient energy
-SHAKY = 0.02  # inter-ocular distances per frame cubed, beyond twice the plan's own jerk
+FACING = 45.0  # degrees of planned yaw: recognition models know faces that show both eyes
+SHAKY = 0.03  # inter-ocular distances per frame cubed: a shake of a quarter pixel, eyes 40 apart
 
 
 @record
@@ -55,7 +57,7 @@ class Report(Result):
     """What a clip is worth. Person 0 is on the left."""
 
     clip: Clip
-    phases: tuple[str, ...]  # of the plan, one per frame
+    motion: Motion  # the plan
     points: Float[np.ndarray, "T 2 478 3"]  # found, pixels; NaN where no face was at its place
     likeness: Likeness
     movement: Movement
@@ -101,11 +103,12 @@ class Report(Result):
     def plot(self, ax: object | None = None) -> None:
         """Likeness, sharpness and place over time; the worst frame is marked, and shown."""
         worst = self.worst
-        seconds = np.arange(len(self.phases)) / self.clip.fps
+        seconds = np.arange(len(self.clip.frames)) / self.clip.fps
         title = f"worst frame: {worst.frame}\n{worst.why}"
         show.curve_and_picture(
-            seconds, _curves(self), worst.picture, title, seconds[worst.frame], ax, self.phases
-        )
+            seconds, _curves(self), worst.picture, title, seconds[worst.frame], ax,
+            self.motion.phases,
+        )  # fmt: skip
 
 
 def _likeness_rows(report: Report) -> Iterator[Measure]:
@@ -176,16 +179,19 @@ def _traps(report: Report) -> Iterator[str]:
             f"Blurred: {sharp:.0%} of the guide's sharpness is left; warping error, smoothness and "
             "flicker are good only because there is little to see."
         )
+    facing = np.abs(report.motion.angles[..., 0]) <= FACING
     for p, side in enumerate(SIDES):
-        if _mean(alike.margin[:, p]) < 0:
+        margin = _mean(alike.margin[facing[:, p], p])
+        if margin < 0:
             yield (
                 f"Swapped: the {side} face is more like the other person's photo than like its "
-                f"own, by a cosine of {-_mean(alike.margin[:, p]):.2f}."
+                f"own, by a cosine of {-margin:.2f}."
             )
         if not report.found[p]:
             yield f"Not found: the {side} face is nowhere at its place; nothing is known of it."
     jerk, smooth = _rms(moves.jerk), _rms(moves.planned_jerk)
-    if jerk > 2 * smooth + SHAKY * report.clip.fps**3:
+    shake = SHAKY * report.clip.fps**3
+    if jerk > np.hypot(1.25 * smooth, shake):  # what is independent adds up in squares
         yield (
             f"Jittered: the people's jerk is {jerk:.3g} inter-ocular distances/s³ where "
             f"{smooth:.3g} were planned."
