@@ -74,14 +74,17 @@ def movement(
     unit = float(faces.iod.mean())
     flow, planned = observed_flow(frames), guide.flow[:-1].astype(np.float32)
     people = [ways & (guide.layers[:-1] == person) for person in (1, 2)]
+
+    def jerks(field: Float[np.ndarray, "_s _h _w 2"]) -> Float[np.ndarray, "_j 2"]:
+        each = [jerk(velocity(field, mask) / unit, motion.fps) for mask in people]
+        return np.stack(each, axis=-1)
+
     return Movement(
         flow=flow,
         dynamic=dynamic_degree(flow) / unit * motion.fps,
         planned_dynamic=dynamic_degree(planned) / unit * motion.fps,
-        jerk=np.stack([jerk(velocity(flow, mask) / unit, motion.fps) for mask in people], -1),
-        planned_jerk=np.stack(
-            [jerk(velocity(planned, mask) / unit, motion.fps) for mask in people], -1
-        ),
+        jerk=jerks(flow),
+        planned_jerk=jerks(planned),
         smoothness=smoothness(frames),
         landmark_error=landmark_error(points, planned_points(motion, faces), faces.iod),
         gap=lip_gap(points, motion.anchors, unit),

@@ -191,7 +191,8 @@ def _traps(report: Report) -> Iterator[str]:
             yield f"Not found: the {side} face is nowhere at its place; nothing is known of it."
     jerk, smooth = _rms(moves.jerk), _rms(moves.planned_jerk)
     shake = SHAKY * report.clip.fps**3
-    if jerk > np.hypot(1.25 * smooth, shake):  # what is independent adds up in squares
+    # What is independent adds up in squares; a plan that is jerky itself hides a small shake.
+    if jerk > np.hypot(1.25 * smooth, shake):
         yield (
             f"Jittered: the people's jerk is {jerk:.3g} inter-ocular distances/s³ where "
             f"{smooth:.3g} were planned."

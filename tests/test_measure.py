@@ -26,6 +26,7 @@ from kisslab.contact import planned_points
 from kisslab.faces import Faces, mesh_detector
 from kisslab.likeness import follow_faces, likeness, varied
 from kisslab.measure import measure, measure_clip
+from kisslab.motion import Motion
 from kisslab.photo import Photo
 from kisslab.pipeline import Pipeline, Run
 from kisslab.plan import plan_kiss
@@ -66,7 +67,10 @@ def packaged(photo: Photo, need: int = 1) -> Faces:
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    plan = partial(plan_kiss, style="peck", seconds=0.5, seed=3)
+    def plan(faces: Faces) -> Motion:
+        """The approach and the first touch, at a kiss's own speed."""
+        return plan_kiss(faces, "peck", seconds=1.5, fps=12.0, seed=3).pick(range(2, 13))
+
     pipeline = Pipeline(find=packaged, compose=partial(compose, height=192), plan=plan)
     return pipeline(*zoo.demo_portraits())
 
