@@ -120,7 +120,9 @@ def find_faces(
     return _check(found, photo, need, min_size)
 
 
-def track_faces(frames: Iterable[Pixels], model: Path | None = None) -> Iterator[Faces | None]:
+def track_faces(
+    frames: Iterable[Float[np.ndarray, "_h _w 3"]], model: Path | None = None
+) -> Iterator[Faces | None]:
     """The two largest faces of every frame, left to right; None where fewer were found.
 
     Falls back to our own networks as `find_faces` does.
