@@ -1,8 +1,8 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
 Reading order: photo, faces, assess, compose, cutout, head, expression, motion, guide, identity,
-samplers, kiss, pipeline, video. Importing this costs nothing: each name is loaded when it is first
-used.
+samplers, kiss, pipeline, video, measure, report. Importing this costs nothing: each name is loaded
+when it is first used.
 """
 
 import lazy_loader
@@ -31,6 +31,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "kiss": ["Conditions", "Denoiser", "Painted", "condition", "load_kiss", "paint", "sample"],
         "attention": ["watch"],
         "pipeline": ["Pipeline", "Run"],
+        "measure": ["measure_clip"],  # measure itself has its module's name: import it from there
+        "report": ["Report"],
         "video": ["Clip", "load_clip", "make_clip", "read_record", "save"],
         "zoo": ["ModelMissing", "find_model"],
     },
