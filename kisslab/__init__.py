@@ -1,8 +1,8 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
 Reading order: photo, faces, assess, compose, cutout, head, expression, motion, tempo, guide,
-identity, samplers, noise, kiss, temporal, pipeline, video. Importing this costs nothing: each name
-is loaded when it is first used.
+identity, samplers, noise, kiss, temporal, pipeline, video, measure, report. Importing this costs
+nothing: each name is loaded when it is first used.
 """
 
 import lazy_loader
@@ -34,6 +34,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "noise": ["independent_noise", "noise_frames", "shared_noise", "warped_noise"],
         "temporal": ["Flows", "Steadied", "clip_flows", "guide_flows", "interpolate", "steady"],
         "pipeline": ["Pipeline", "Run"],
+        "measure": ["measure_clip"],  # measure itself has its module's name: import it from there
+        "report": ["Report"],
         "video": ["Clip", "load_clip", "make_clip", "read_record", "save"],
         "zoo": ["ModelMissing", "find_model"],
     },

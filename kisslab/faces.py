@@ -1,6 +1,6 @@
 """Stage 1: a photo in, one or two faces out.
 
-(find_faces, track_faces, face_detector, mesh_detector, search, FaceError, Faces)
+(find_faces, track_faces, best_detector, face_detector, mesh_detector, search, FaceError, Faces)
 """
 
 from __future__ import annotations
@@ -120,19 +120,28 @@ def find_faces(
     return _check(found, photo, need, min_size)
 
 
-def track_faces(frames: Iterable[Pixels], model: Path | None = None) -> Iterator[Faces | None]:
+def track_faces(
+    frames: Iterable[Float[np.ndarray, "_h _w 3"]], model: Path | None = None
+) -> Iterator[Faces | None]:
     """The two largest faces of every frame, left to right; None where fewer were found.
 
     Falls back to our own networks as `find_faces` does.
     """
+    with best_detector(model) as detect:
+        for frame in frames:
+            found = search(frame, 2, detect)
+            yield _largest(found) if len(found.points) >= 2 else None
+
+
+@contextmanager
+def best_detector(model: Path | None = None) -> Iterator[Callable[[Pixels], Faces]]:
+    """MediaPipe's detector, or our own networks where it is missing and no `model` was named."""
     with ExitStack() as stack:
         try:
             detect = stack.enter_context(face_detector(model))
         except (ImportError, OSError) as error:
             detect = _fallback(error, model)
-        for frame in frames:
-            found = search(frame, 2, detect)
-            yield _largest(found) if len(found.points) >= 2 else None
+        yield detect
 
 
 @contextmanager

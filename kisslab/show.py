@@ -1,5 +1,6 @@
 """Everything that is drawn: matplotlib and HTML live here and nowhere else.
-(picture, strip, sheet, overlay, curve, heat, flow, flow_colors, player, source, table, Html)
+(picture, strip, sheet, overlay, curve, curve_and_picture, heat, flow, flow_colors, player, source,
+table, sentences, Html)
 
 Pictures are RGB, uint8 or float in [0, 1]. What draws takes `ax=None` and returns None; with no
 axes it makes a figure of its own. matplotlib is imported when something is drawn, not before.
@@ -26,6 +27,7 @@ from PIL import Image
 # Okabe and Ito 2008, told apart with every common colour blindness; yellow is left out: on white
 # it can't be read.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+FIELD_HEADS = ("field", "shape or value", "type", "range")  # of a record's table
 LINES = ("-", "--", "-.", ":")  # a second sign beside the colour, for prints in grey
 
 Axes = Any  # a matplotlib.axes.Axes; naming the type would import matplotlib
@@ -133,6 +135,26 @@ def curve(
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
 
+def curve_and_picture(
+    x: Num[np.ndarray, " n"],
+    series: Mapping[str, Num[np.ndarray, " n"]],
+    image: Picture,
+    title: str,
+    place: float,
+    ax: Axes | None = None,
+    bands: Sequence[str] = (),
+) -> None:
+    """Curves, and beside them the picture that belongs to one place on them, marked by a line."""
+    ax = ax or _figure(11.0, 4.2)
+    ax.set_axis_off()
+    left, right = ax.inset_axes([0, 0.24, 0.56, 0.76]), ax.inset_axes([0.6, 0, 0.4, 0.92])
+    curve(x, series, left, bands=bands)
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 2, "frameon": False}
+    left.legend(**below)
+    left.axvline(place, color="black", linewidth=1, linestyle=":")
+    picture(image, title, right)
+
+
 def heat(
     rgb: Picture,
     values: Num[np.ndarray, "_h _w"],
@@ -214,14 +236,18 @@ def source(function: Callable[..., Any]) -> Html:
     return Html(f"<p><code>{name}</code></p>{highlight(text, PythonLexer(), formatter)}", text)
 
 
-def table(title: str, rows: Sequence[tuple[str, str, str, str]]) -> str:
-    """HTML of a record, always the same for it: rows are field, shape or value, type, range."""
-    head = "".join(
-        f'<th scope="col">{h}</th>' for h in ("field", "shape or value", "type", "range")
-    )
+def table(title: str, rows: Sequence[tuple[str, ...]], heads: Sequence[str] = FIELD_HEADS) -> str:
+    """HTML of a record, always the same for it: a row per field, and what `heads` say."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heads)
     body = "".join(_row(*row) for row in rows)
     caption = f'<caption style="text-align: left"><b>{html.escape(title)}</b></caption>'
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def sentences(words: Sequence[str]) -> str:
+    """HTML of a list of plain sentences; nothing at all when there are none."""
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in words)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def to_uint8(image: Num[np.ndarray, "*_n 3"]) -> UInt8[np.ndarray, "*_n 3"]:

@@ -15,7 +15,6 @@ from kisslab import zoo
 from kisslab.bench.judged import enlarged, face_print, found
 from kisslab.bench.made import FRAMES, Attempt, Kiss, attempt, kiss
 from kisslab.bench.models import bare, spatial_only, studio_rows, weight_rows
-from kisslab.bench.quality import psnr, sharpness, ssim
 from kisslab.bench.studio import judge
 from kisslab.composite import Composite
 from kisslab.faces import Faces
@@ -23,6 +22,7 @@ from kisslab.guide import Guide
 from kisslab.kiss import Denoiser, sample
 from kisslab.photo import load_photo
 from kisslab.plan import plan_kiss
+from kisslab.quality import psnr, sharpness, ssim
 from kisslab.train.lessons import Case
 
 EVERYWHERE = np.ones((3, 40, 48), bool)

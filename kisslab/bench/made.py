@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from kisslab.bench.quality import psnr
 from kisslab.bench.studio import HELD_OUT
 from kisslab.composite import Composite, compose
 from kisslab.faces import FaceError
@@ -26,6 +25,7 @@ from kisslab.kiss import Conditions, KissModel, condition, paint, sample
 from kisslab.motion import Motion
 from kisslab.photo import load_photo
 from kisslab.plan import plan_kiss
+from kisslab.quality import psnr
 from kisslab.records import Result, record
 from kisslab.studio.dataset import write_all
 from kisslab.train.lessons import Case, photograph_case, studio_case

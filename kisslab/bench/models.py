@@ -33,7 +33,6 @@ from kisslab.bench.made import (
     repaint,
     studio_cases,
 )
-from kisslab.bench.quality import psnr, sharpness, ssim
 from kisslab.bench.rows import Row, row
 from kisslab.bench.studio import judge
 from kisslab.codec import Codec
@@ -54,6 +53,7 @@ from kisslab.kiss import (
 )
 from kisslab.photo import Photo, load_photo, photo_from_array
 from kisslab.plan import plan_kiss
+from kisslab.quality import psnr, sharpness, ssim
 from kisslab.samplers import karras_sigmas
 from kisslab.train import codec
 from kisslab.train.lessons import Case
