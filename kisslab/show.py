@@ -207,7 +207,7 @@ def snapshot(alt: str) -> Html:
     return Html(image_tag(figure_bytes(), alt), alt)
 
 
-def figure_bytes(dots_per_inch: int = 76, quality: int = 62, colours: int = 48) -> bytes:
+def figure_bytes(dots_per_inch: int = 76, quality: int = 62, colours: int = 64) -> bytes:
     """The figure that was drawn last, as JPEG, or as PNG of few colours when it is only lines.
 
     It is closed, so that a notebook does not show it a second time.
