@@ -87,7 +87,7 @@ axes[1].scatter(*TEMPLATE.T, s=60, facecolors="none", edgecolors="#56B4E9", labe
 axes[1].scatter(*arrived.T, s=30, marker="x", color="#D55E00", label="arrived")
 axes[1].legend(loc="lower right", fontsize=8)
 show.snapshot(
-    "Five points on a turned face, and on its crop: eyes and nose miss their places a bit."
+    "Five points on a turned face, and on its crop: the nose misses its place the most."
 )
 
 # %% [markdown]
