@@ -1,4 +1,4 @@
-"""The command line: make, demo, models, lab, bench. (app)"""
+"""The command line: make, demo, models, lab, classroom, bench. (app, classroom)"""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+classroom = typer.Typer(help="For teachers: hand out the notebooks' exercises, and grade them.")
+app.add_typer(classroom, name="classroom")
 Photos = Annotated[list[Path], typer.Argument(help="One photo of a couple, or two portraits.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="An .mp4, .gif or .webp.")]
 Style = Annotated[str, typer.Option(help="peck, tender, french, forehead or cheek.")]
@@ -83,6 +85,34 @@ def lab(
         if find_spec("jupyterlab") is None:
             raise ModuleNotFoundError("JupyterLab is not here: pip install 'kisslab[lab]'")
         raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)]))
+
+
+@classroom.command()
+def student(
+    notebooks: Annotated[list[Path], typer.Argument(help="Notebooks of kisslab, .ipynb.")],
+    to: Annotated[Path, typer.Option(help="The folder for the copies.")] = Path("students"),
+) -> None:
+    """Copy notebooks without solutions and outputs, to be handed out."""
+    from kisslab.classroom import student_copy
+
+    with _plain_errors():
+        for path in notebooks:
+            typer.echo(student_copy(path, to))
+
+
+@classroom.command()
+def check(
+    notebooks: Annotated[list[Path], typer.Argument(help="Notebooks that were handed in.")],
+) -> None:
+    """Run the answers of notebooks and say which hold. This runs what students wrote."""
+    from kisslab.classroom import grade
+
+    with _plain_errors():
+        for path in notebooks:
+            result = grade(path)
+            typer.echo(f"{path}: {result.passed} of {len(result.verdicts)}")
+            for verdict in result.verdicts:
+                typer.echo(f"  {verdict!r}")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Everything that is drawn: matplotlib and HTML live here and nowhere else.
-(picture, strip, sheet, overlay, curve, curve_and_picture, heat, flow, flow_colors, player, source,
-table, sentences, Html)
+(picture, strip, sheet, overlay, curve, curve_and_picture, heat, flow, flow_colors, player, snapshot,
+source, table, sentences, Html)
 
 Pictures are RGB, uint8 or float in [0, 1]. What draws takes `ax=None` and returns None; with no
 axes it makes a figure of its own. matplotlib is imported when something is drawn, not before.
@@ -218,6 +218,41 @@ def player(frames: Frames, fps: float, alt: str = "", width: int = 384) -> Html:
     data = base64.b64encode(memory.getvalue()).decode()
     tag = '<img src="data:image/webp;base64,{}" width="{}" height="{}" alt="{}">'
     return Html(tag.format(data, *size, html.escape(words)), words)
+
+
+def snapshot(alt: str) -> Html:
+    """The figure that was drawn last, closed and kept small, with a description.
+
+    alt: what the picture shows and what follows from it, for readers who cannot see it.
+    """
+    return Html(image_tag(figure_bytes(), alt), alt)
+
+
+def figure_bytes(dots_per_inch: int = 76, quality: int = 62, colours: int = 64) -> bytes:
+    """The figure that was drawn last, as JPEG, or as PNG of few colours when it is only lines.
+
+    It is closed, so that a notebook does not show it a second time.
+    """
+    from matplotlib import pyplot
+
+    figure, memory = pyplot.gcf(), io.BytesIO()
+    if any(ax.images for ax in figure.axes):
+        options = {"quality": quality, "optimize": True}
+        figure.savefig(memory, format="jpeg", dpi=dots_per_inch, pil_kwargs=options)
+    else:
+        figure.savefig(memory, format="png", dpi=dots_per_inch)
+        image = Image.open(memory).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+        memory = io.BytesIO()
+        image.save(memory, "PNG", optimize=True)
+    pyplot.close(figure)
+    return memory.getvalue()
+
+
+def image_tag(data: bytes, alt: str) -> str:
+    """HTML of a JPEG or PNG that lies inside the page."""
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    inside = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<img src="{inside}" alt="{html.escape(alt)}">'
 
 
 def source(function: Callable[..., Any]) -> Html:

@@ -233,3 +233,18 @@ def test_palette_is_readable_on_white() -> None:
 def test_importing_show_does_not_import_matplotlib() -> None:
     code = "import sys, kisslab.show; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_snapshot_is_a_described_picture_and_closes_its_figure() -> None:
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    show.curve(np.arange(9.0), {"a line": np.arange(9.0)}, y_label="value")
+    lines = show.snapshot('a "rising" line')
+    show.picture(np.random.default_rng(0).random((60, 80, 3)))
+    photo = show.snapshot("noise")
+    assert pyplot.get_fignums() == before
+    assert lines.html.startswith('<img src="data:image/png;base64,') and repr(lines) == lines.words
+    assert photo.html.startswith('<img src="data:image/jpeg;base64,')
+    assert 'alt="a &quot;rising&quot; line"' in lines.html
+    assert len(lines.html) < 8000

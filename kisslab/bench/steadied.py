@@ -16,7 +16,6 @@ from scipy.stats import kstest
 from kisslab import zoo
 from kisslab.bench.judged import enlarged, in_middle
 from kisslab.bench.made import Attempt, attempt, repaint
-from kisslab.bench.quality import sharpness
 from kisslab.bench.rows import Row, row
 from kisslab.contact import planned_points
 from kisslab.faces import Faces, face_detector
@@ -25,6 +24,7 @@ from kisslab.kiss import KissModel
 from kisslab.noise import warped_noise
 from kisslab.photo import load_photo, photo_from_array
 from kisslab.plan import plan_kiss
+from kisslab.quality import sharpness
 from kisslab.temporal import Flows, clip_flows, follow, guide_flows, steady
 from kisslab.train.lessons import Case
 

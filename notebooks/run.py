@@ -1,0 +1,63 @@
+"""Run notebooks: python notebooks/run.py 01 03 (all without a number). NN_name.py in, .ipynb out.
+
+Every run of the same code gives the same file: identifiers are numbered, times are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent
+SECONDS = 300  # that one cell may take
+OWN = {"KISSLAB_OFFLINE": "1", "KISSLAB_MODELS": "", "PYTHONPATH": str(FOLDER.parent)}
+PAIR = {
+    "formats": "ipynb,py:percent",
+    "notebook_metadata_filter": "-all",
+    "cell_metadata_filter": "-all",
+}
+
+
+def run(source: Path) -> Path:
+    """Execute one .py in py:percent and write the notebook beside it."""
+    notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    notebook.metadata["jupytext"] = PAIR
+    NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": FOLDER}}).execute()
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03d}"
+        cell.metadata.pop("execution", None)
+    notebook.metadata["language_info"].pop("version", None)
+    target = source.with_suffix(".ipynb")
+    target.write_text(_numbered(nbformat.writes(notebook)) + "\n")
+    return target
+
+
+def _numbered(text: str) -> str:
+    """Widgets' random identifiers become numbers, in their order."""
+    found = dict.fromkeys(re.findall(r"\b[0-9a-f]{32}\b", text))
+    numbers = {name: f"{number:032x}" for number, name in enumerate(found)}
+    return re.sub(r"\b[0-9a-f]{32}\b", lambda match: numbers[match[0]], text)
+
+
+def main(numbers: list[str]) -> None:
+    """Run the notebooks of these numbers, one after the other."""
+    os.environ.update(OWN)
+    os.environ.pop("MPLBACKEND", None)  # figures go into the notebook
+    for source in sorted(FOLDER.glob("[0-9][0-9]_*.py")):
+        if not numbers or source.name[:2] in numbers:
+            start = time.perf_counter()
+            target = run(source)
+            took = time.perf_counter() - start
+            print(f"{target.name}: {took:.0f} s, {target.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
