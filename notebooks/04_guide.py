@@ -100,16 +100,16 @@ for person, ax in enumerate(axes):
     ax.contour(true, [0.5], colors="#0072B2", linewidths=1, linestyles="--")
     ax.set_title(f"person {person}: IoU {ious[-1]:.2f}", fontsize=9)
 show.snapshot(
-    "Outlines over the pale photo: for person 0 the orange and the true blue one agree; for "
-    "person 1 the orange one swallows a bright piece of wall at the right edge."
+    "Outlines over the pale photo: for both people the orange and the true blue one nearly agree."
 )
 
 # %% [markdown]
-# The one on the left is cut almost perfectly. On the right a piece of wall was taken for hair: it
-# is as pale as the hair is, and lies beside it. We will meet this lump again at the end.
+# Both are cut nearly perfectly, though the hair on the right is as pale as the wall beside it: a
+# small network drew these outlines, and it has learned what people look like. What colour alone
+# would have done, you will see at the end.
 
 # %%
-assert ious[0] > 0.97 and ious[1] < 0.9
+assert min(ious) > 0.94
 
 # %% [markdown]
 # ## 2 · Bending a picture: ask where from, not where to
@@ -477,13 +477,22 @@ explore(
 # %% [markdown]
 # ## 9 · What fails, honestly
 #
-# **The lump of wall.** In section 1 the matte of the person on the right had swallowed a pale
-# piece of the background. A wrong matte is a wrong *object*: when the head turns and leans, the
-# wall goes with it, and no later stage knows that it is not hair.
+# **The lump of wall.** For years people were cut out by colour. GrabCut (2004) is given a box,
+# learns five colours for what is inside and five for what is outside, and goes back and forth
+# between the two. OpenCV has it; let us cut the person on the right with it, and act out the plan.
 
 # %%
-lump = (alphas[1] > 0.5) & (truth.who != 1)
-lost = draw_guide(photo, faces, motion.pick([0, motion.contact]), cutout)
+box = (160, 0, photo.rgb.shape[1] - 160, photo.rgb.shape[0])  # x, y, width, height
+sides, models = np.zeros(photo.rgb.shape[:2], np.uint8), (np.zeros((1, 65)), np.zeros((1, 65)))
+cv2.setRNGSeed(0)
+pixels = np.ascontiguousarray(show.to_uint8(photo.rgb)[..., ::-1])
+cv2.grabCut(pixels, sides, box, *models, 8, cv2.GC_INIT_WITH_RECT)
+by_colour = np.isin(sides, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+
+# %%
+wrong = cut_out(photo, faces, mattes=np.stack([alphas[0], by_colour]))
+lost = draw_guide(photo, faces, motion.pick([0, motion.contact]), wrong)
+lump = (by_colour > 0.5) & (truth.who != 1)
 show.sheet(
     [np.where(lump[..., None], [0.84, 0.37, 0.0], photo.rgb), lost.frames[1]],
     ["orange: wall that was taken for the person", "at contact"],
@@ -491,18 +500,18 @@ show.sheet(
 )
 plt.gcf().set_size_inches(6.8, 2.6)
 show.snapshot(
-    "Left: an orange patch beside the grey hair. Right: at contact the patch has moved along."
+    "Left: orange patches of wall around the grey hair. Right: at contact they have moved along."
 )
 
 # %%
 assert lump.sum() > 0.1 * (truth.who == 1).sum()
-assert lost.confidence[1][lost.layers[1] == 2].max() > 0.9  # and some of it is trusted, too
 
 # %% [markdown]
-# GrabCut (2004) sorts by colour, and colour was the wrong question here. A network that has
-# learned what a person looks like would do better; a wall behind you that is unlike your hair
-# costs nothing. More of such accidents, and what to do about them, will be in the notebook on
-# what goes wrong.
+# A wrong matte is a wrong *object*: when the head turns and leans, the wall goes with it, and no
+# later stage knows that it is not hair. Colour was the wrong question; the network asks a better
+# one. It too has its limits, for it has seen few hats, hands and pets: a wall behind you that is
+# unlike your hair costs nothing. More of such accidents, and what to do about them, will be in the
+# notebook on what goes wrong.
 
 # %% [markdown]
 # ## Exercises
