@@ -225,11 +225,10 @@ def draw_timeline(turn, turned_at, moment):
     draw_heads(acted, frame, f"gap {acted.gap[frame]:.2f} iod, {inside} nose points inside a face")
 
 
-slow = {"continuous_update": True}
 explore(
     draw_timeline,
     "Wire heads at 1.2 s of the plan, turned to each other, a third of an iod between the lips.",
-    turn=widgets.IntSlider(68, min=0, max=90, step=2, description="turn (°)", **slow),
+    turn=widgets.IntSlider(68, min=0, max=90, step=2, description="turn (°)"),
     turned_at=widgets.FloatSlider(1.33, min=0.3, max=2.4, step=0.05, description="turned at (s)"),
     moment=widgets.FloatSlider(1.25, min=0, max=2.45, step=0.05, description="moment (s)"),
 )
@@ -564,7 +563,7 @@ def with_blink(keys, person, time):
 
 
 # %%
-moments = np.array([0.6, 0.65, 0.7, 0.8, 0.9])
+moments = np.array([0.95, 1.0, 1.05, 1.15, 1.25])
 blink = np.array([0.0, 0.5, 1.0, 0.5, 0.0])
 
 
@@ -573,9 +572,12 @@ def lids_of(plan):
 
 
 other = lids_of(keys)
-check("3", lambda: lids_of(with_blink(keys, 1, 0.7) or keys), blink, 0.02, mistakes=[
+slow = keys
+for when, closed in ((0.85, 0.0), (1.05, 1.0), (1.15, 0.0)):
+    slow = slow.with_key(1, "eyelids", when, closed)
+check("3", lambda: lids_of(with_blink(keys, 1, 1.05) or keys), blink, 0.02, mistakes=[
     (other, "The lids are as before: with_key returns a changed copy; keep it and return it."),
-    (blink[::-1], "Closing and opening are exchanged: 0.1 s down, 0.2 s up."),
+    (lids_of(slow), "Closing and opening are exchanged: 0.1 s down, 0.2 s up."),
     (1 - blink, "0 is open and 1 is closed."),
 ])  # fmt: skip
 
