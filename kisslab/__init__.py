@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "kiss": ["Conditions", "Denoiser", "Painted", "condition", "load_kiss", "paint", "sample"],
         "attention": ["watch"],
         "pipeline": ["Pipeline", "Run"],
+        "batch": ["Pair", "read_pairs", "run_batch"],
         "video": ["Clip", "load_clip", "make_clip", "read_record", "save"],
         "zoo": ["ModelMissing", "find_model"],
     },
