@@ -42,14 +42,17 @@ def local_cluster(workers: int | None = None) -> SpecCluster:
     count = workers or len(cards) or _room()
     # A worker's memory has no limit of its own: a part of the machine's may be less than one run.
     common = {"host": "127.0.0.1", "dashboard": False}
-    options = {**common, "nthreads": 1, "memory_limit": 0, "silence_logs": logging.ERROR}
+    options = {**common, "nthreads": 1, "memory_limit": 0, "silence_logs": logging.CRITICAL}
     return SpecCluster(
-        scheduler={"cls": Scheduler, "options": {**common, "dashboard_address": None, "port": 0}},
+        scheduler={
+            "cls": Scheduler,
+            "options": {**common, "dashboard_address": "127.0.0.1:0", "port": 0},
+        },
         workers={
             k: {"cls": Nanny, "options": {**options, "env": _environment(cards, k)}}
             for k in range(count)
         },
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
     )
 
 
