@@ -36,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "pipeline": ["Pipeline", "Run"],
         "measure": ["measure_clip"],  # measure itself has its module's name: import it from there
         "report": ["Report"],
+        "batch": ["Pair", "read_pairs", "run_batch"],
         "video": ["Clip", "load_clip", "make_clip", "read_record", "save"],
         "zoo": ["ModelMissing", "find_model"],
     },

@@ -1,4 +1,4 @@
-"""The command line: make, demo, models, lab, classroom, bench. (app, classroom)"""
+"""The command line: make, batch, demo, models, lab, classroom, bench. (app, classroom)"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from kisslab.batch import Done
     from kisslab.pipeline import Run
 
 app = typer.Typer(
@@ -44,6 +45,57 @@ def make(
 ) -> None:
     """Make a kiss clip from one photo of a couple, or from two portraits."""
     _make(photos, output, style, seconds, seed, consent)
+
+
+@app.command()
+def batch(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            help="A .csv or .tsv with the columns left, right, out, style, seconds and seed (all "
+            "but left optional), or a folder of photos of couples."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the clips and report.csv.")
+    ] = Path("clips"),
+    style: Style = "tender",
+    seconds: Seconds = 2.5,
+    seed: Seed = 0,
+    consent: Agreed = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask cluster, tcp://host:8786.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes here; by default one per GPU, or per core."),
+    ] = None,
+) -> None:
+    """Make a clip of each pair of a table or folder; run again to resume. Exit code 1: some failed.
+
+    The table's style, seconds and seed come before the options.
+    """
+    from kisslab.batch import REPORT, read_pairs, run_batch
+    from kisslab.consent import STATEMENT
+    from kisslab.pipeline import Pipeline
+    from kisslab.plan import find_style, plan_kiss
+
+    with _plain_errors():
+        find_style(style)
+        chosen = read_pairs(pairs)
+        pipeline = Pipeline(plan=partial(plan_kiss, style=style, seconds=seconds, seed=seed))
+        statement = STATEMENT if consent else ""
+        ends = run_batch(
+            chosen, output, consent=statement, pipeline=pipeline, scheduler=scheduler,
+            workers=workers,
+        )  # fmt: skip
+        failed = [done for done in _counted(ends, len(chosen)) if done.error]
+    typer.echo(
+        f"{len(chosen) - len(failed)} of {len(chosen)} clips are in {output}; {REPORT} there"
+    )
+    if failed:
+        _say_failed(failed)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -174,6 +226,29 @@ def _shown(stages: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]
         for done, (name, result) in enumerate(bar, 1):
             bar.set_description(names[min(done, len(names) - 1)])
             yield name, result
+
+
+def _counted(ends: Iterator[Done], total: int) -> Iterator[Done]:
+    """The same ends, with a bar on standard error that counts them and the failures."""
+    from tqdm import tqdm
+
+    failed = 0
+    with tqdm(ends, total=total, unit="clip") as bar:
+        for done in bar:
+            failed += bool(done.error)
+            bar.set_postfix(failed=failed)
+            yield done
+
+
+def _say_failed(failed: list[Done]) -> None:
+    """A table on standard error: which clips are missing, who asked for them, and why."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("clip", "asked for in", "why it failed", title=f"{len(failed)} failed")
+    for done in failed:
+        table.add_row(Path(done.path).name, done.where, done.error)
+    Console(stderr=True).print(table)
 
 
 @contextmanager

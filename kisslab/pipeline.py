@@ -102,7 +102,11 @@ class Pipeline(Result):
         guide = self.draw(photo, faces, motion, cutout)
         yield "guide", guide
         yield "clip", make_clip(guide.frames, guide.fps)
-        yield "settings", ", ".join(f"{name}={_called(stage)}" for name, stage in self.items())
+        yield "settings", self.settings()
+
+    def settings(self) -> str:
+        """The stage functions and their arguments, as a clip's metadata has them."""
+        return ", ".join(f"{name}={_called(stage)}" for name, stage in self.items())
 
     def __call__(self, *paths: str | Path, consent: str = "") -> Run:
         """All stages at once. Errors are those of the stages."""

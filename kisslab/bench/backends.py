@@ -1,4 +1,4 @@
-"""The plugged-in models: all run, all errors are clear, and faces stay in their regions.
+"""The plugged-in models: all run, all errors are clear, faces stay in their regions; and batches.
 (measure, small_records, identity_bleed)
 
 Weights are tiny and random: they prove that everything is wired up, and nothing about quality.
@@ -30,6 +30,7 @@ from kisslab.backends import (
 )
 from kisslab.backends.animatediff import region_masks
 from kisslab.bench.bad_models import BAD_MODELS, tried
+from kisslab.bench.batched import batch_rows
 from kisslab.bench.rows import Row, row
 from kisslab.bench.tiny_pipelines import face_adapter, save_pipeline
 from kisslab.faces import Faces
@@ -53,7 +54,8 @@ COUPLE = zoo.data_path("portraits/couple_01.jpg")
 
 
 def measure() -> Iterator[Row]:
-    """backends_run, backend_errors_clear, and the identity bleed with region masks and without."""
+    """backends_run, backend_errors_clear, the identity bleed with region masks and without, and
+    what `kisslab batch` claims."""
     with tempfile.TemporaryDirectory() as work:
         folder, records = Path(work), small_records()
         runs = [runs_through(load_tiny(kind, folder), records) for kind in BACKENDS]
@@ -72,6 +74,7 @@ def measure() -> Iterator[Row]:
         )
     yield row("identity_bleed_masked", with_masks, "share", "<= 0.5", 2)
     yield row("identity_bleed_unmasked", without, "share", "", 2)
+    yield from batch_rows()
 
 
 def small_records() -> tuple[Any, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
-import signal
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ from jaxtyping import Float
 from torch.nn import functional as F
 
 from kisslab import anatomy
+from kisslab.bench.killed import kill_busy_worker, kill_run, wait_for
 from kisslab.bench.rows import Row, row
+from kisslab.cluster import local_cluster
 from kisslab.faces import FaceError, find_faces
 from kisslab.photo import photo_from_array
 from kisslab.plan import plan_kiss
@@ -42,6 +44,7 @@ from kisslab.studio.clips import render_pool
 from kisslab.studio.dataset import Shard, write_dataset
 
 HELD_OUT = 900_000  # seeds from here to a million train nothing
+SHARDS = "clip_*.npz"
 FRAMES = 12  # of the clips whose speed is measured
 AGREED = np.array(
     [
@@ -140,59 +143,32 @@ def lost_after_kill(clips: int = 3) -> int:
 
 def _lost_with_worker(folder: str, clips: int) -> int:
     """Kill the process that works on a clip, while another one may help itself to the rest."""
-    from dask.distributed import Client, LocalCluster
+    from distributed import Client
 
-    with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
-        address = cluster.scheduler_address
+    with local_cluster(2) as cluster, Client(cluster) as client:
         writer = threading.Thread(
             target=write_dataset,
             args=(folder, range(clips)),
-            kwargs={"frames": 4, "size": 32, "scheduler": address},
+            kwargs={"frames": 4, "size": 32, "scheduler": cluster.scheduler_address},
         )
-        with Client(cluster) as client:
-            writer.start()
-            _wait_for_shard(folder)
-            busy = [worker for worker, tasks in client.processing().items() if tasks]
-            _must_be_unfinished(folder, clips)
-            os.kill(client.run(os.getpid, workers=busy[:1])[busy[0]], signal.SIGKILL)
-            writer.join()
+        writer.start()
+        wait_for(folder, SHARDS)
+        kill_busy_worker(client)
+        writer.join()
     return _missing(folder, clips)
 
 
 def _lost_with_run(folder: str, clips: int) -> int:
     """Kill the whole process group of a run, and resume it."""
-    run = multiprocessing.get_context("spawn").Process(target=_lead, args=(folder, clips))
-    run.start()
-    _wait_for_shard(folder)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.join()
-    _must_be_unfinished(folder, clips)
+    kill_run(partial(_small_dataset, folder, clips), folder, SHARDS)
+    if not _missing(folder, clips):
+        raise RuntimeError(f"all {clips} shards were written before the kill; ask for more clips")
     _small_dataset(folder, clips)
     return _missing(folder, clips)
 
 
-def _lead(folder: str, clips: int) -> None:
-    """Write a data set as the leader of a process group, which can be killed as one."""
-    os.setpgrp()
-    _small_dataset(folder, clips)
-
-
 def _small_dataset(folder: str, clips: int) -> list[Path]:
     return write_dataset(folder, range(clips), frames=4, size=32, workers=1)
-
-
-def _wait_for_shard(folder: str, patience: float = 240.0) -> None:
-    end = time.monotonic() + patience
-    while not list(Path(folder).glob("clip_*.npz")):
-        if time.monotonic() > end:
-            raise RuntimeError(f"no shard within {patience} s; is the machine overloaded?")
-        time.sleep(0.02)
-
-
-def _must_be_unfinished(folder: str, clips: int) -> None:
-    done = len(list(Path(folder).glob("clip_*.npz")))
-    if done >= clips:
-        raise RuntimeError(f"all {done} shards were written before the kill; ask for more clips")
 
 
 def _missing(folder: str, clips: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
+from kisslab.cluster import connect
 from kisslab.plan import STYLES, plan_kiss
 from kisslab.records import Result, record
 from kisslab.studio.clips import Take, render_clip, true_faces
@@ -103,21 +104,16 @@ def write_all(
     workers: int = 2,
 ) -> list[Path]:
     """Do task(path, seed) for every path that is not there yet, as `write_dataset` describes."""
-    from dask.distributed import Client, LocalCluster, wait
+    from distributed import wait
 
     todo = [(str(p), s) for p, s in zip(paths, seeds, strict=True) if not p.exists()]
     if not todo:
         return paths
     paths[0].parent.mkdir(parents=True, exist_ok=True)
-    cluster = scheduler or LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None
-    )
-    with Client(cluster) as client:
+    with connect(scheduler, workers) as client:
         tasks = [client.submit(task, path, seed, pure=False, retries=3) for path, seed in todo]
         wait(tasks)
         client.gather(tasks)
-    if scheduler is None:
-        cluster.close()
     return paths
 
 
