@@ -1,6 +1,6 @@
 """Everything that is drawn: matplotlib and HTML live here and nowhere else.
-(picture, strip, sheet, overlay, curve, curve_and_picture, heat, flow, flow_colors, player, snapshot,
-source, table, sentences, Html)
+(picture, strip, sheet, overlay, curve, curve_and_picture, heat, flow, flow_colors, player,
+snapshot, source, table, sentences, Html)
 
 Pictures are RGB, uint8 or float in [0, 1]. What draws takes `ax=None` and returns None; with no
 axes it makes a figure of its own. matplotlib is imported when something is drawn, not before.
