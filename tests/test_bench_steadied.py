@@ -22,6 +22,7 @@ from kisslab.bench.steadied import (
 )
 from kisslab.faces import Faces
 from kisslab.guide import draw_guide
+from kisslab.kiss import load_kiss
 from kisslab.photo import load_photo, photo_from_array
 from kisslab.plan import plan_kiss
 from kisslab.show import to_uint8
@@ -93,7 +94,7 @@ def test_figures_of_a_case(case: Case) -> None:
 
 
 def test_steadying_a_case_takes_flicker_away(case: Case, models: Path) -> None:
-    figures = {row.name: row.value for row in steady_rows(tiny_model(identity=256), [case])}
+    figures = {row.name: row.value for row in steady_rows(load_kiss(), [case])}
     assert figures["steady_flicker_ratio"] < 1
     assert 0.5 < figures["steady_landmark_error_ratio"] < 1.5
     assert 0.8 < figures["steady_sharpness_ratio"] <= 1.05
