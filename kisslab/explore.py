@@ -22,7 +22,7 @@ def explore(draw: Callable[..., None], alt: str, **controls: Any) -> Explorer:
 
 
 class Explorer:
-    """Controls over a picture: `values` of the controls just now, `picture` as JPEG or PNG."""
+    """Controls over a picture."""
 
     def __init__(self, draw: Callable[..., None], alt: str, controls: dict[str, Any]):
         import ipywidgets  # half a second: only when there is something to move

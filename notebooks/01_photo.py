@@ -521,7 +521,7 @@ for ax, k in zip(axes, range(4), strict=True):
     ax.set_title(f"yaw {yaws[k]}°: says {says:.0f}°\nerror {wrong[k]:.2f} iod", fontsize=9)
 show.snapshot(
     "A head at 0, 40, 65 and 85 degrees; orange dots lie on the white crosses of the truth in the "
-    "first three pictures, and in the last the far side of the face bulges out behind the cheek."
+    "first three pictures, and in the last they lie beside them, as if the head were turned less far."
 )
 
 # %% [markdown]

@@ -86,9 +86,7 @@ show.picture(crop, "the crop", ax=axes[1])
 axes[1].scatter(*TEMPLATE.T, s=60, facecolors="none", edgecolors="#56B4E9", label="wanted")
 axes[1].scatter(*arrived.T, s=30, marker="x", color="#D55E00", label="arrived")
 axes[1].legend(loc="lower right", fontsize=8)
-show.snapshot(
-    "Five points on a turned face, and on its crop: the nose misses its place the most."
-)
+show.snapshot("Five points on a turned face, and on its crop: the nose misses its place the most.")
 
 # %% [markdown]
 # The head is turned, so the five points *cannot* all arrive: a turned nose lies too near to one

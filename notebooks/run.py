@@ -5,6 +5,7 @@ Every run of the same code gives the same file: identifiers are numbered, times 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent
 SECONDS = 300  # that one cell may take
 OWN = {"KISSLAB_OFFLINE": "1", "KISSLAB_MODELS": "", "PYTHONPATH": str(FOLDER.parent)}
+RANDOM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")  # as ipywidgets names its models
 PAIR = {
     "formats": "ipynb,py:percent",
     "notebook_metadata_filter": "-all",
@@ -36,15 +38,15 @@ def run(source: Path) -> Path:
         cell.metadata.pop("execution", None)
     notebook.metadata["language_info"].pop("version", None)
     target = source.with_suffix(".ipynb")
-    target.write_text(_numbered(nbformat.writes(notebook)) + "\n")
+    nbformat.write(_numbered(notebook), target)
     return target
 
 
-def _numbered(text: str) -> str:
-    """Widgets' random identifiers become numbers, in their order."""
-    found = dict.fromkeys(re.findall(r"\b[0-9a-f]{32}\b", text))
-    numbers = {name: f"{number:032x}" for number, name in enumerate(found)}
-    return re.sub(r"\b[0-9a-f]{32}\b", lambda match: numbers[match[0]], text)
+def _numbered(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Widgets' random identifiers become numbers, in the order in which they were made."""
+    text = json.dumps(notebook)  # before nbformat sorts it by them
+    numbers = {name: f"{k:032x}" for k, name in enumerate(dict.fromkeys(RANDOM.findall(text)))}
+    return nbformat.from_dict(json.loads(RANDOM.sub(lambda match: numbers[match[0]], text)))
 
 
 def main(numbers: list[str]) -> None:

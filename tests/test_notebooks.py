@@ -120,6 +120,20 @@ def test_it_teaches_by_moving_asking_and_answering(path: Path) -> None:
 
 
 @each_lesson
+def test_the_saved_state_of_its_widgets_is_whole(path: Path) -> None:
+    """Without it JupyterLab shows an error in a picture's place until everything is run."""
+    metadata = nbformat.read(path, as_version=4).metadata
+    state = metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    referred = set(re.findall(r"IPY_MODEL_(\w+)", str(state)))
+    shown = {
+        output["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+        for output in outputs_of(path)
+        if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    }
+    assert referred and shown and (referred | shown) <= set(state)
+
+
+@each_lesson
 def test_stubs_are_solutions_without_the_marked_lines(path: Path) -> None:
     for exercise in classroom.exercises(path):
         assert classroom.without_solution(exercise.solution) == exercise.stub
