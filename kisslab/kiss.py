@@ -139,11 +139,11 @@ def condition(
     high, wide = photo.rgb.shape[:2]
     shape = model_shape((high, wide))
     points = planned_points(motion, faces)[..., :2] * [shape[1] / wide, shape[0] / high]
-    sure = np.stack([_resized(c.astype(np.float32), shape) for c in guide.confidence])
+    sure = np.stack([resized(c.astype(np.float32), shape) for c in guide.confidence])
     return Conditions(
-        guide=encode(codec, np.stack([_resized(f, shape) for f in guide.frames])).numpy(),
+        guide=encode(codec, np.stack([resized(f, shape) for f in guide.frames])).numpy(),
         confidence=places(torch.from_numpy(sure)[:, None]).numpy(),
-        first=encode(codec, _resized(photo.rgb, shape)[None])[0].numpy(),
+        first=encode(codec, resized(photo.rgb, shape)[None])[0].numpy(),
         motion=places(torch.from_numpy(draw_points(points, shape))).numpy(),
         identity=identity.embeddings.astype(np.float32),
     )
@@ -258,8 +258,8 @@ def paint(
         pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
         small = (pictures[0] - pictures[1])[:high, :wide]
         size = np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1)
-        meant = _resized(1 - np.exp(-((size / noise) ** 2)), shape).clip(0, 1)
-        change[t] = _resized(small, shape)
+        meant = resized(1 - np.exp(-((size / noise) ** 2)), shape).clip(0, 1)
+        change[t] = resized(small, shape)
         people = cv2.GaussianBlur((guide.layers[t] > 0).astype(np.float32), (0, 0), edge)
         unsure = 1 - guide.confidence[t].astype(np.float32)
         mask[t] = unsure * meant * (1 - (1 - inside) * people)
@@ -369,7 +369,7 @@ def _ramp(frames: int) -> Float[Tensor, "T 1 1 1"]:
     return rearrange(torch.minimum(rise, rise.flip(0)).float(), "t -> t 1 1 1")
 
 
-def _resized(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def resized(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Averaged when it gets smaller, smooth when larger."""
     smaller = shape[0] < picture.shape[0]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC

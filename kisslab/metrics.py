@@ -1,7 +1,7 @@
 """What a clip's movement and looks are worth, each as one formula over plain arrays.
 
-(observed_flow, dynamic_degree, smoothness, known_ways, warping_error, flicker, velocity, jerk,
-setback, lip_gap, landmark_error, consistency)
+(dynamic_degree, smoothness, known_ways, warping_error, flicker, velocity, jerk, setback, lip_gap,
+landmark_error, consistency)
 
 Frames are RGB in [0, 1]; flow is in pixels (x right, y down) from a frame to the next; NaN stands
 for what could not be seen. "VBench-style" is our stand-in without a GPU for one of VBench's
@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from kisslab import anatomy as at
 from kisslab.pose import anchor_point
+from kisslab.temporal import follow, observed_flow
 
 SURE = 0.5  # confidence of the guide from which on a pixel is held to the plan
 LONGEST = 0.05  # share of the flow vectors that dynamic degree looks at
@@ -28,17 +29,6 @@ Frames = Float[np.ndarray, "T H W 3"]
 Flow = Float[np.ndarray, "T-1 H W 2"]
 Mask = Bool[np.ndarray, "T-1 H W"]
 Steps = Float[np.ndarray, " T-1"]
-
-
-def observed_flow(frames: Frames, step: int = 1) -> Float[np.ndarray, "_s H W 2"]:
-    """What moves where in a clip, frame t to t + step, without knowing the plan.
-
-    Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset. S = T - step.
-    """
-    greys = [cv2.cvtColor(_bytes(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    pairs = zip(greys, greys[step:], strict=False)
-    return np.stack([search.calc(now, later, None) for now, later in pairs])
 
 
 def dynamic_degree(flow: Float[np.ndarray, "S H W 2"]) -> Float[np.ndarray, " S"]:
@@ -61,7 +51,7 @@ def smoothness(frames: Frames) -> Float[np.ndarray, " T-2"]:
     out = []
     flows = observed_flow(frames, step=2)
     for before, now, after, flow in zip(frames, frames[1:], frames[2:], flows, strict=False):
-        middle = (moved_back(before, -flow / 2) + moved_back(after, flow / 2)) / 2
+        middle = (follow(before, -flow / 2) + follow(after, flow / 2)) / 2
         out.append(1 - np.abs(middle - now).mean())
     return np.array(out)
 
@@ -95,7 +85,7 @@ def warping_error(frames: Frames, flow: Flow, valid: Mask) -> Steps:
     out = np.full(len(flow), np.nan)
     for t, (now, later) in enumerate(pairwise(frames)):
         if valid[t].any():
-            change = (moved_back(later, flow[t]) - now)[valid[t]]
+            change = (follow(later, flow[t]) - now)[valid[t]]
             out[t] = np.mean(np.sum(change**2, axis=-1))
     return out
 
@@ -178,18 +168,6 @@ def consistency(embeddings: Float[np.ndarray, "T D"]) -> float:
     return float(np.mean((to_first + to_last) / 2))
 
 
-def moved_back(
-    later: Float[np.ndarray, "H W 3"], flow: Float[np.ndarray, "H W 2"]
-) -> Float[np.ndarray, "H W 3"]:
-    """The later picture seen from the earlier one: bilinear at x + f(x), the edge continued."""
-    rows, columns = np.indices(flow.shape[:2], np.float32)
-    x, y = columns + flow[..., 0], rows + flow[..., 1]
-    return cv2.remap(
-        later, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-
-
 def _alone(layer: UInt8[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     """Pixels whose 5 x 5 neighbours are all of their layer: no outline blends into them."""
     window = np.ones((5, 5), np.uint8)
@@ -204,7 +182,3 @@ def _ends(flow: Float[np.ndarray, "H W 2"]) -> tuple[np.ndarray, ...]:
     y = np.round(rows + flow[..., 1]).astype(int)
     within = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     return np.clip(x, 0, width - 1), np.clip(y, 0, height - 1), within
-
-
-def _bytes(frame: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
-    return (np.clip(frame, 0, 1) * 255 + 0.5).astype(np.uint8)

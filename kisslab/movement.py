@@ -15,13 +15,13 @@ from kisslab.metrics import (
     jerk,
     landmark_error,
     lip_gap,
-    observed_flow,
     setback,
     smoothness,
     velocity,
 )
 from kisslab.motion import Motion
 from kisslab.records import Result, record
+from kisslab.temporal import observed_flow
 
 
 @record

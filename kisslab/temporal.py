@@ -1,6 +1,6 @@
 """Stage 6: what keeps a clip together once it is decoded.
 
-(Flows, clip_flows, guide_flows, Steadied, steady, interpolate, between, follow)
+(Flows, clip_flows, guide_flows, Steadied, steady, interpolate, between, observed_flow, follow)
 The model's own layers across time are switched by `kiss.spatial_only`, noise that moves with the
 picture is in `noise`, even speed in `tempo`.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -61,12 +60,9 @@ class Steadied(Result):
 
 def clip_flows(frames: Num[np.ndarray, "T H W 3"]) -> Flows:
     """Estimated from the pictures: dense inverse search (Kroeger et al. 2016), both ways."""
-    grey = [cv2.cvtColor(show.to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    still = [np.zeros((*grey[0].shape, 2), np.float32)]
-    ahead = [search.calc(a, b, None) for a, b in pairwise(grey)]
-    behind = [search.calc(b, a, None) for a, b in pairwise(grey)]
-    return _flows(np.stack(ahead + still), np.stack(still + behind))
+    still = np.zeros((1, *frames.shape[1:3], 2), np.float32)
+    ahead, behind = observed_flow(frames), observed_flow(frames[::-1])[::-1]
+    return _flows(np.concatenate([ahead, still]), np.concatenate([still, behind]))
 
 
 def guide_flows(guide: Guide) -> Flows:
@@ -141,11 +137,27 @@ def between(
     return out
 
 
+def observed_flow(
+    frames: Num[np.ndarray, "T H W 3"], step: int = 1
+) -> Float[np.ndarray, "_s H W 2"]:
+    """What moves where in a clip, frame t to t + step, without knowing the plan.
+
+    Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset. S = T - step.
+    """
+    greys = [cv2.cvtColor(show.to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    out = np.empty((max(0, len(greys) - step), *frames.shape[1:3], 2), np.float32)
+    for flow, now, later in zip(out, greys, greys[step:], strict=False):
+        flow[:] = search.calc(now, later, None)
+    return out
+
+
 def follow(
     picture: Num[np.ndarray, "H W ..."], flow: Flow, how: int = cv2.INTER_LINEAR
 ) -> Num[np.ndarray, "H W ..."]:
     """The picture as seen at every pixel's place plus its flow; edges continue."""
-    return cv2.remap(picture, _grid(flow) + flow, None, how, borderMode=cv2.BORDER_REPLICATE)
+    places = (_grid(flow) + flow).astype(np.float32, copy=False)
+    return cv2.remap(picture, places, None, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _flows(ahead: Float[np.ndarray, "T H W 2"], behind: Float[np.ndarray, "T H W 2"]) -> Flows:

@@ -32,6 +32,7 @@ from kisslab.pipeline import Pipeline, Run
 from kisslab.plan import plan_kiss
 from kisslab.quality import looks
 from kisslab.report import Report
+from kisslab.temporal import observed_flow
 from kisslab.train.lessons import Case
 from kisslab.video import make_clip
 
@@ -93,7 +94,7 @@ def broken(run: Run, frames: np.ndarray) -> Report:
 
 @pytest.mark.parametrize("pixels", [0, 2, 5])
 def test_flow_and_dynamic_degree_of_a_sliding_texture(pixels: int) -> None:
-    flow = metrics.observed_flow(sliding(pixels))
+    flow = observed_flow(sliding(pixels))
     median = np.median(flow[inner()], axis=0)
     np.testing.assert_allclose(median, [pixels, 0], atol=0.1)  # pixels
     away = metrics.dynamic_degree(flow[:, 16:-16, 16:-16])

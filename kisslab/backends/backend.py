@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
@@ -21,7 +20,7 @@ from kisslab.backends.running import Seen, is_flow, noise_level, noised, run
 from kisslab.faces import Faces
 from kisslab.guide import Guide
 from kisslab.identity import Identity
-from kisslab.kiss import Painted
+from kisslab.kiss import Painted, resized
 from kisslab.motion import Motion
 from kisslab.photo import Photo
 from kisslab.records import Result, record
@@ -132,7 +131,7 @@ class Backend:
         size, frames = self.shape(guide, longest), self.frames(motion)
         return Told(
             photo=photo, faces=faces, motion=motion, guide=guide, identity=identity,
-            first=_resized(photo.rgb, size), frames=_lengthened(guide.frames[:frames], size, self),
+            first=_shown(photo.rgb, size), frames=_lengthened(guide.frames[:frames], size, self),
             strength=strength, steps=steps, seed=seed, prompt=prompt,
         )  # fmt: skip
 
@@ -216,7 +215,7 @@ def _lengthened(
     frames: Float[np.ndarray, "T H W 3"], size: tuple[int, int], backend: Backend
 ) -> Float[np.ndarray, "N h w 3"]:
     """Frames at the model's size, the last one repeated as often as the model needs."""
-    small = np.stack([_resized(frame, size) for frame in frames])
+    small = np.stack([_shown(frame, size) for frame in frames])
     lack = backend.count(len(small)) - len(small)
     return np.concatenate([small, np.repeat(small[-1:], lack, axis=0)])
 
@@ -225,13 +224,12 @@ def _painted(told: Told, made: Float[np.ndarray, "N h w 3"], count: int) -> Pain
     """The model's frames at the guide's size; frames that it was not asked for are the guide's."""
     guide = told.guide.frames
     frames = np.array(guide, np.float32)
-    frames[:count] = [_resized(frame, guide.shape[1:3]) for frame in made[:count]]
+    frames[:count] = [_shown(frame, guide.shape[1:3]) for frame in made[:count]]
     mask = np.zeros(guide.shape[:3], np.float32)
     mask[:count] = 1
     return Painted(frames=np.clip(frames, 0, 1), change=frames - guide, mask=mask)
 
 
-def _resized(picture: Float[np.ndarray, "H W 3"], size: tuple[int, ...]) -> np.ndarray:
-    how = cv2.INTER_AREA if size[0] < picture.shape[0] else cv2.INTER_CUBIC
-    made = cv2.resize(np.ascontiguousarray(picture, np.float32), size[1::-1], interpolation=how)
-    return np.clip(made, 0, 1)
+def _shown(picture: Float[np.ndarray, "H W 3"], size: tuple[int, ...]) -> np.ndarray:
+    """At another size, without what cubic interpolation overshoots."""
+    return np.clip(resized(picture.astype(np.float32, copy=False), size), 0, 1)

@@ -12,13 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from diffusers import AnimateDiffVideoToVideoPipeline
 from jaxtyping import Float
 
-from kisslab import zoo
 from kisslab.backends import (
     AnimateDiffVideoToVideo,
     Backend,
@@ -31,13 +29,12 @@ from kisslab.backends import (
 from kisslab.backends.animatediff import region_masks
 from kisslab.bench.bad_models import BAD_MODELS, tried
 from kisslab.bench.batched import batch_rows
+from kisslab.bench.inputs import small_couple
 from kisslab.bench.rows import Row, row
 from kisslab.bench.tiny_pipelines import face_adapter, save_pipeline
-from kisslab.faces import Faces
 from kisslab.guide import draw_guide
 from kisslab.identity import Identity, embed
 from kisslab.kiss import Painted
-from kisslab.photo import load_photo, photo_from_array
 from kisslab.plan import plan_kiss
 from kisslab.samplers import Step
 
@@ -50,7 +47,6 @@ BACKENDS = (
     LTXCondition,
 )
 SCALE, LONGEST = 0.25, 96  # of the packaged couple; pixels that the tiny models see
-COUPLE = zoo.data_path("portraits/couple_01.jpg")
 
 
 def measure() -> Iterator[Row]:
@@ -79,14 +75,9 @@ def measure() -> Iterator[Row]:
 
 def small_records() -> tuple[Any, ...]:
     """Photo, faces, motion, guide and identity of a packaged couple, small and short."""
-    large = load_photo(COUPLE)
-    small = cv2.resize(large.rgb, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA)
-    photo = photo_from_array(np.clip(small, 0, 1))
-    shift = np.full(2, 0.5 * SCALE - 0.5)  # pixel centres
-    known = Faces.load(COUPLE.with_suffix(".faces.npz"))
-    faces = known.moved(SCALE, shift)
+    photo, faces = small_couple(scale=SCALE)
     motion = plan_kiss(faces, seconds=0.9, fps=10.0)
-    identity = embed(large, known)
+    identity = embed(*small_couple(scale=1.0))
     return photo, faces, motion, draw_guide(photo, faces, motion), identity
 
 

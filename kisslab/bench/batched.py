@@ -14,7 +14,7 @@ import numpy as np
 
 from kisslab import zoo
 from kisslab.batch import Pair, run_batch
-from kisslab.bench.killed import kill_busy_worker, kill_run
+from kisslab.bench.killed import kill_busy_worker, kill_run, lost
 from kisslab.bench.rows import Row, row
 from kisslab.cluster import local_cluster
 from kisslab.faces import Faces
@@ -57,10 +57,7 @@ def lost_after_kill(clips: int = 6) -> int:
 
     Each is killed once the first clip is there. RuntimeError if nothing was left to do then.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        lost = _lost_with_worker(folder, clips)
-    with tempfile.TemporaryDirectory() as folder:
-        return lost + _lost_with_run(folder, clips)
+    return lost(partial(_lost_with_worker, clips=clips), partial(_lost_with_run, clips=clips))
 
 
 def known_faces(photo: Photo, need: int) -> Faces:

@@ -1,6 +1,6 @@
 """The pictures that figures are measured on.
 
-(portraits, sample_faces, couple_faces, resized_pair)
+(portraits, sample_faces, couple_faces, small_couple, resized_pair)
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from kisslab import anatomy as at
 from kisslab import zoo
 from kisslab.faces import Faces
+from kisslab.photo import Photo, load_photo, photo_from_array
 
 
 def portraits(folder: str = "portraits") -> list[Path]:
@@ -40,6 +42,15 @@ def couple_faces() -> list[Faces]:
     return [
         Faces.load(path) for path in sorted(zoo.data_path("portraits").glob("couple_*.faces.npz"))
     ]
+
+
+def small_couple(name: str = "couple_01", scale: float = 0.5) -> tuple[Photo, Faces]:
+    """A packaged couple at a share of its 512 x 384 pixels, and their packaged faces."""
+    path = zoo.data_path(f"portraits/{name}.jpg")
+    rgb = cv2.resize(load_photo(path).rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    shift = np.full(2, 0.5 * scale - 0.5)  # pixel centres
+    faces = Faces.load(path.with_suffix(".faces.npz")).moved(scale, shift)
+    return photo_from_array(np.clip(rgb, 0, 1)), faces
 
 
 def resized_pair(faces: Faces, ratio: float) -> Faces:

@@ -1,5 +1,5 @@
 """What is left when processes die in the midst of their work.
-(kill_busy_worker, kill_run, wait_for)
+(lost, kill_busy_worker, kill_run, wait_for)
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+def lost(*ways: Callable[[str], int]) -> int:
+    """What each way to die loses, counted in an empty folder of its own, and added up."""
+    total = 0
+    for way in ways:
+        with tempfile.TemporaryDirectory() as folder:
+            total += way(folder)
+    return total
 
 
 def kill_busy_worker(client: Client) -> None:

@@ -14,14 +14,13 @@ from inspect import signature
 from itertools import islice, pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from kisslab import show, zoo
-from kisslab.bench.inputs import portraits
+from kisslab.bench.inputs import portraits, small_couple
 from kisslab.bench.judged import attempt_likeness, found, kiss_likeness
 from kisslab.bench.made import (
     Attempt,
@@ -36,7 +35,7 @@ from kisslab.bench.made import (
 from kisslab.bench.rows import Row, row
 from kisslab.bench.studio import judge
 from kisslab.codec import Codec
-from kisslab.faces import Faces, face_detector
+from kisslab.faces import face_detector
 from kisslab.guide import draw_guide
 from kisslab.identity import embed
 from kisslab.kiss import (
@@ -51,7 +50,6 @@ from kisslab.kiss import (
     sample,
     spatial_only,
 )
-from kisslab.photo import Photo, load_photo, photo_from_array
 from kisslab.plan import plan_kiss
 from kisslab.quality import psnr, sharpness, ssim
 from kisslab.samplers import karras_sigmas
@@ -63,7 +61,6 @@ COUPLES, WARPS, PAIRS = 6, 6, 10
 ABLATED, STEPPED = 3, 2  # of the couples: they are sampled again and again
 STEPS = (1, 2, 4, 8, 16, 32)
 SAFE = {".safetensors", ".onnx", ".json", ".md", ".csv", ".txt"}  # loading them runs no code
-COUPLE = zoo.data_path("portraits/couple_01.jpg")
 
 
 def measure(folder: Path | None = None) -> Iterator[Row]:
@@ -262,7 +259,7 @@ def _cost(folder: Path | None) -> tuple[float, float]:
 
 
 def _painting_seconds(model: KissModel) -> float:
-    photo, faces = _small(COUPLE), _small_faces()
+    photo, faces = small_couple()
     motion = plan_kiss(faces, seconds=1.0, fps=24.0)
     guide = draw_guide(photo, faces, motion)
     identity = embed(photo, faces)
@@ -271,15 +268,6 @@ def _painting_seconds(model: KissModel) -> float:
     *_, last = sample(told, model)
     paint(guide, told, last, model)
     return time.perf_counter() - start
-
-
-def _small(path: str | Path) -> Photo:
-    rgb = cv2.resize(load_photo(path).rgb, (256, 192), interpolation=cv2.INTER_AREA)
-    return photo_from_array(np.clip(rgb, 0, 1))
-
-
-def _small_faces() -> Faces:
-    return Faces.load(COUPLE.with_suffix(".faces.npz")).moved(0.5, np.full(2, -0.25))
 
 
 def _seconds(act: Callable[[], object]) -> float:

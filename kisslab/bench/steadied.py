@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import kstest
 
-from kisslab import zoo
+from kisslab import metrics
+from kisslab.bench.inputs import small_couple
 from kisslab.bench.judged import enlarged, in_middle
 from kisslab.bench.made import Attempt, attempt, repaint
 from kisslab.bench.rows import Row, row
@@ -22,7 +22,6 @@ from kisslab.faces import Faces, face_detector
 from kisslab.guide import Guide, draw_guide
 from kisslab.kiss import KissModel
 from kisslab.noise import warped_noise
-from kisslab.photo import load_photo, photo_from_array
 from kisslab.plan import plan_kiss
 from kisslab.quality import sharpness
 from kisslab.temporal import Flows, clip_flows, follow, guide_flows, steady
@@ -108,11 +107,8 @@ def morans_i(planes: Float[np.ndarray, "C h w"]) -> float:
 def warping_error(clip: Clip, flows: Flows, mask: Mask) -> float:
     """Mean |V_t - V_t+1 seen along the flow|^2 where both show it (Lai et al. 2018, E_warp)."""
     seen = mask[:-1] & ~flows.hidden_ahead[:-1]
-    away = [
-        np.sum((now - follow(later, flow)) ** 2, axis=-1)
-        for now, later, flow in zip(clip[:-1], clip[1:], flows.ahead[:-1], strict=True)
-    ]
-    return float(np.stack(away)[seen].mean())
+    steps = np.nan_to_num(metrics.warping_error(clip, flows.ahead[:-1], seen))
+    return float(np.average(steps, weights=seen.sum(axis=(1, 2))))
 
 
 def flicker(clip: Clip, flows: Flows, mask: Mask) -> float:
@@ -154,8 +150,5 @@ def _middle_face(faces: Faces) -> Faces:
 
 def _packaged_guide(name: str, style: str) -> Guide:
     """A second of a packaged couple's kiss, 12 frames of 256 x 192 pixels."""
-    path = zoo.data_path(f"portraits/{name}.jpg")
-    faces = Faces.load(path.with_suffix(".faces.npz")).moved(0.5, np.full(2, -0.25))
-    rgb = cv2.resize(load_photo(path).rgb, (256, 192), interpolation=cv2.INTER_AREA)
-    motion = plan_kiss(faces, style, seconds=1.0, fps=12.0)
-    return draw_guide(photo_from_array(np.clip(rgb, 0, 1)), faces, motion)
+    photo, faces = small_couple(name)
+    return draw_guide(photo, faces, plan_kiss(faces, style, seconds=1.0, fps=12.0))

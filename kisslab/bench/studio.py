@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from jaxtyping import Float
 from torch.nn import functional as F
 
 from kisslab import anatomy
-from kisslab.bench.killed import kill_busy_worker, kill_run, wait_for
+from kisslab.bench.killed import kill_busy_worker, kill_run, lost, wait_for
 from kisslab.bench.rows import Row, row
 from kisslab.cluster import local_cluster
 from kisslab.faces import FaceError, find_faces
@@ -135,10 +134,7 @@ def lost_after_kill(clips: int = 3) -> int:
 
     Each is killed once the first shard is written. RuntimeError if nothing was left to do then.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        lost = _lost_with_worker(folder, clips)
-    with tempfile.TemporaryDirectory() as folder:
-        return lost + _lost_with_run(folder, clips)
+    return lost(partial(_lost_with_worker, clips=clips), partial(_lost_with_run, clips=clips))
 
 
 def _lost_with_worker(folder: str, clips: int) -> int:
