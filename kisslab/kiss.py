@@ -251,19 +251,21 @@ def paint(
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
     high, wide = model_shape(shape)
-    change = np.empty(guide.frames.shape, np.float32)
-    mask = np.empty(guide.frames.shape[:3], np.float32)
+    frames = np.empty(guide.frames.shape, np.float32)
+    change = np.empty(guide.frames.shape, np.float16)  # finer than the codec is
+    mask = np.empty(guide.frames.shape[:3], np.float16)
     edge = SOFT * max(shape) / LONGEST
     for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
         pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
         small = (pictures[0] - pictures[1])[:high, :wide]
         size = np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1)
         meant = resized(1 - np.exp(-((size / noise) ** 2)), shape).clip(0, 1)
-        change[t] = resized(small, shape)
+        added = resized(small, shape)
         people = cv2.GaussianBlur((guide.layers[t] > 0).astype(np.float32), (0, 0), edge)
         unsure = 1 - guide.confidence[t].astype(np.float32)
-        mask[t] = unsure * meant * (1 - (1 - inside) * people)
-    frames = np.clip(guide.frames + mask[..., None] * change, 0, 1)
+        taken = unsure * meant * (1 - (1 - inside) * people)
+        frames[t] = np.clip(guide.frames[t] + taken[..., None] * added, 0, 1)
+        change[t], mask[t] = added, taken
     return Painted(frames=frames, change=change, mask=mask)
 
 

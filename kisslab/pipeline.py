@@ -7,6 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from kisslab import __version__, video, zoo
 from kisslab.assessment import Assessment, assess, assess_portraits
 from kisslab.composite import Composite, compose
@@ -14,10 +17,14 @@ from kisslab.consent import check_consent
 from kisslab.cutout import Cutout, cut_out
 from kisslab.faces import Faces, find_faces
 from kisslab.guide import Guide, draw_guide
+from kisslab.identity import Identity, embed
+from kisslab.kiss import Conditions, Painted, condition, paint, sample
 from kisslab.motion import Motion
 from kisslab.photo import Photo, load_photo
 from kisslab.plan import plan_kiss
 from kisslab.records import Result, record
+from kisslab.samplers import Step
+from kisslab.temporal import Steadied, steady
 from kisslab.video import Clip, make_clip
 
 
@@ -34,6 +41,11 @@ class Run(Result):
     cutout: Cutout
     motion: Motion
     guide: Guide
+    identity: Identity
+    conditions: Conditions
+    steps: tuple[Step, ...]
+    painted: Painted
+    steadied: Steadied
     clip: Clip
     settings: str  # the stage functions and their arguments
 
@@ -44,7 +56,8 @@ class Run(Result):
             "consent": self.consent,
             "photos": [{"name": Path(p.path).name, "sha256": p.sha256} for p in self.photos],
             "faces_by": self.faces.detector,
-            "models": {m.name: m.sha256 for m in zoo.MODELS if m.name in self.faces.models},
+            "models": {m.name: m.sha256 for m in zoo.MODELS if m.name in self.faces.models}
+            | zoo.shipped_models(),
             "style": self.motion.style,
             "anchors": list(self.motion.anchors),
             "frames": len(self.guide.frames),
@@ -77,6 +90,11 @@ class Pipeline(Result):
     cut: Callable[[Photo, Faces], Cutout] = cut_out
     plan: Callable[[Faces], Motion] = plan_kiss
     draw: Callable[[Photo, Faces, Motion, Cutout], Guide] = draw_guide
+    embed: Callable[[Photo, Faces], Identity] = embed
+    condition: Callable[..., Conditions] = condition
+    sample: Callable[[Conditions], Iterator[Step]] = sample
+    paint: Callable[[Guide, Conditions, Step], Painted] = paint
+    steady: Callable[[Float[np.ndarray, "T H W 3"]], Steadied] = steady
 
     def stages(self, *paths: str | Path, consent: str = "") -> Iterator[tuple[str, Any]]:
         """(field of Run, result) as each stage ends; one path is a couple, two are portraits."""
@@ -101,7 +119,17 @@ class Pipeline(Result):
         yield "motion", motion
         guide = self.draw(photo, faces, motion, cutout)
         yield "guide", guide
-        yield "clip", make_clip(guide.frames, guide.fps)
+        identity = self.embed(photo, faces)
+        yield "identity", identity
+        conditions = self.condition(photo, faces, motion, guide, identity)
+        yield "conditions", conditions
+        steps = tuple(self.sample(conditions))
+        yield "steps", steps
+        painted = self.paint(guide, conditions, steps[-1])
+        yield "painted", painted
+        steadied = self.steady(painted.frames)
+        yield "steadied", steadied
+        yield "clip", make_clip(steadied.frames, guide.fps)
         yield "settings", self.settings()
 
     def settings(self) -> str:

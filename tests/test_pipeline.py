@@ -8,10 +8,13 @@ import pytest
 
 from kisslab import zoo
 from kisslab.consent import ConsentError, check_consent
-from kisslab.guide import draw_guide
+from kisslab.guide import Guide, draw_guide
+from kisslab.kiss import Conditions, Painted
 from kisslab.photo import load_photo, photo_from_array
 from kisslab.pipeline import Pipeline, Run
 from kisslab.plan import plan_kiss
+from kisslab.samplers import Step
+from kisslab.temporal import steady
 from kisslab.video import load_clip, read_record
 
 LEFT, RIGHT = zoo.demo_portraits()
@@ -35,7 +38,23 @@ def test_a_run_holds_every_stage_of_one_couple(run: Run) -> None:
     assert len(run.faces.points) == 2
     assert len(run.guide.frames) == len(run.motion.gap) == len(run.clip.frames) == 12
     assert run.clip.frames.shape[1:3] == run.photo.rgb.shape[:2]
-    np.testing.assert_allclose(run.clip.frames / 255, run.guide.frames, atol=0.51 / 255)
+    np.testing.assert_allclose(run.clip.frames / 255, run.steadied.frames, atol=0.51 / 255)
+    np.testing.assert_array_equal(run.steadied.before, run.painted.frames)
+    assert run.steps[-1].clean.shape == run.conditions.guide.shape
+
+
+def test_the_model_keeps_what_the_photo_shows_and_repaints_the_rest(run: Run) -> None:
+    change = np.abs(run.painted.frames - run.guide.frames).mean(axis=-1)
+    sure = run.guide.confidence.astype(float) > 0.9
+    assert change[~sure].mean() > 2 * change[sure].mean()
+
+
+def test_the_stages_after_the_guide_can_be_left_out(run: Run) -> None:
+    def as_drawn(guide: Guide, conditions: Conditions, last: Step) -> Painted:
+        return Painted(guide.frames, np.zeros_like(guide.frames), np.zeros(guide.frames.shape[:3]))
+
+    bare = Pipeline(plan=QUICK.plan, paint=as_drawn, steady=partial(steady, radius=0))(LEFT, RIGHT)
+    np.testing.assert_allclose(bare.clip.frames / 255, run.guide.frames, atol=0.51 / 255)
 
 
 def test_the_first_frame_is_the_photo(run: Run) -> None:
