@@ -170,7 +170,9 @@ def losses(
 
 
 def main(
-    lessons: Annotated[Path, typer.Option(help="folder of studio_*, photos_* and stills_*.npz")],
+    lessons: Annotated[
+        Path, typer.Option(help="folder of studio_*, takes_*, photos_* and stills_*.npz")
+    ],
     models: Annotated[Path, typer.Option(help="folder that holds codec/ and gets kiss/")],
     work: Annotated[Path, typer.Option(help="folder of checkpoints and of encoded lessons")],
     images: Annotated[
@@ -179,6 +181,9 @@ def main(
     clips: Annotated[int, typer.Option(help="steps on clips")] = 1500,
     count: Annotated[int, typer.Option(help="frames a step at first; then as many clips / 8")] = 16,
     rate: float = 4e-4,
+    start: Annotated[
+        Path | None, typer.Option(help="a trained kiss/ to go on from; else from nothing")
+    ] = None,
 ) -> None:
     """Train the kiss model on studio kisses and on photographs warped away and back.
 
@@ -186,16 +191,22 @@ def main(
     """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
     cache = work / "latents"
-    studio, photos, stills = (
-        _read(lessons, kind, codec, cache) for kind in ("studio", "photos", "stills")
+    studio, takes, photos, stills = (
+        _read(lessons, kind, codec, cache) for kind in ("studio", "takes", "photos", "stills")
     )
     torch.manual_seed(0)
     identity = studio[0].identity.shape[1]
     unet = new_unet(identity)
+    if start:
+        unet.load_state_dict(UNetSpatioTemporalConditionModel.from_pretrained(start).state_dict())
     recipe = Recipe(steps=images, rate=rate, warmup=200, average=0.9995, channels_last=False)
     loss = partial(losses, channels=visibility(codec))
     with spatial_only(unet):
-        batch = partial(draw_frames, kinds=[studio, stills, studio, photos], count=count)
+        batch = partial(
+            draw_frames,
+            kinds=[takes, stills, takes, takes, studio, stills, takes, photos],
+            count=count,
+        )
         trained = fit(unet, batch, loss, work / "images", recipe)
     unet = plain(new_unet(identity), trained)
     recipe = replace(recipe, steps=clips, rate=rate / 2)
@@ -207,7 +218,8 @@ def main(
             title="kisslab kiss model",
             task="video latent diffusion (EDM preconditioning, UNetSpatioTemporalConditionModel) "
             "that repaints a warped guide",
-            data=f"{len(studio)} encoded clips of studio couples, {len(photos)} of photographs "
+            data=f"{len(studio)} encoded clips of studio couples, {len(takes)} of three frames, "
+            f"{len(photos)} clips of photographs "
             "(SFHQ and SFHQ-T2I, David Beniaguev, MIT) warped away and back, and "
             f"{len(stills)} sets of single frames of such",
             recipe=recipe,
