@@ -191,8 +191,9 @@ def main(
     """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
     cache = work / "latents"
+    variants = {"studio": 2, "takes": 4, "photos": 2, "stills": 4}
     studio, takes, photos, stills = (
-        _read(lessons, kind, codec, cache) for kind in ("studio", "takes", "photos", "stills")
+        _read(lessons, kind, codec, cache, times) for kind, times in variants.items()
     )
     torch.manual_seed(0)
     identity = studio[0].identity.shape[1]
@@ -262,16 +263,19 @@ def _batch(rng: np.random.Generator, parts: list[tuple[Latents, np.ndarray]]) ->
     }
 
 
-def _read(folder: Path, kind: str, codec: Codec, cache: Path) -> list[Latents]:
-    """Every lesson twice: as it is, and mirrored in other colours. Encoded once, then kept."""
+def _read(folder: Path, kind: str, codec: Codec, cache: Path, variants: int) -> list[Latents]:
+    """Every lesson as it is, then in other colours, every second time in a mirror.
+
+    Encoded once, then kept.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     out = []
     for path in tqdm(sorted(folder.glob(f"{kind}_*.npz")), desc=kind):
         seed = int(path.stem.rpartition("_")[2])
-        for mirror in (False, True):
-            kept = cache / f"{path.stem}_{int(mirror)}.npz"
+        for variant in range(variants):
+            kept = cache / f"{path.stem}_{variant}.npz"
             if not kept.exists():
-                _encoded_file(path, codec, mirror, seed if mirror else 0).save(kept)
+                _encoded_file(path, codec, variant % 2 == 1, seed * variant).save(kept)
             out.append(Latents.load(kept))
     if not out:
         raise FileNotFoundError(f"{folder}: no {kind}_*.npz; write them with kisslab.train.lessons")
