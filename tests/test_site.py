@@ -97,6 +97,7 @@ def test_every_picture_can_be_seen_and_is_described(site, pages) -> None:
             file = io.BytesIO(base64.b64decode(data)) if data else site / kind
             Image.open(file).verify()
             assert len(image.get("alt", "")) >= 20, f"{name}: {image.get('alt')}"
+            assert "No description" not in image["alt"], name  # nbconvert's own stopgap
 
 
 def test_no_picture_is_lost(pages) -> None:
