@@ -130,7 +130,8 @@ assert np.all(np.abs(faces.angles[:, 0]) < 15)
 assessment = results["assessment"]
 print(f"readiness {assessment.readiness:.2f}, {len(assessment.problems)} problems")
 for a in sorted(assessment.checks, key=lambda a: a.margin)[:3]:
-    print(f"{a.name}: {a.value:.2f} {a.unit}, threshold {a.threshold:g}: {a.sentence}")
+    who = ("left", "right", "both")[a.person]
+    print(f"{a.name}, {who}: {a.value:.2f}, threshold {a.threshold:g}: {a.sentence}")
 
 # %% [markdown]
 # ## 4 · The plan
@@ -328,7 +329,7 @@ assert np.abs(steadied.frames - clip.frames / 255).max() <= 0.5 / 255 + 1e-6
 print(results["settings"][:150], "...")
 
 # %%
-show.player(clip.frames[::3], clip.fps / 3, width=224, alt="Two drawn people lean in and kiss")
+show.player(clip.frames[::3], clip.fps / 3, width=200, alt="Two drawn people lean in and kiss")
 
 # %% [markdown]
 # ### Move through time, and through the stages
