@@ -85,7 +85,8 @@ cutout.plot()
 plt.gcf().set_size_inches(8, 1.9)
 show.snapshot("Each person alone on green, then the background with both people filled in.")
 
-# %% [markdown] **Claim:** the couple's picture is nothing but those parts, one laid over the
+# %% [markdown]
+# **Claim:** the couple's picture is nothing but those parts, one laid over the
 # other: *new = α · person + (1 − α) · behind*. By hand:
 
 # %%
@@ -114,7 +115,8 @@ faces.plot(photo.rgb)
 plt.gcf().set_size_inches(5.2, 2.7)
 show.snapshot("Both faces with coloured dots along brows, eyes, nose, lips and outline.")
 
-# %% [markdown] **Claim:** person 0 is the one on the left, and both look at the camera to within
+# %% [markdown]
+# **Claim:** person 0 is the one on the left, and both look at the camera to within
 # fifteen degrees.
 
 # %%
@@ -201,7 +203,8 @@ identity.plot()
 plt.gcf().set_size_inches(5, 2.7)
 show.snapshot("Two square crops of faces, each with its likeness to the person on the left.")
 
-# %% [markdown] **Claim:** the cosine of two people is a plain dot product, and of a person with
+# %% [markdown]
+# **Claim:** the cosine of two people is a plain dot product, and of a person with
 # themselves it is 1.
 
 # %%
@@ -382,7 +385,8 @@ inside = {name: int(nose_crossings(m.pick([k]), faces)[0])
 assert inside["30 degrees"] > inside["planned"] + 5
 inside
 
-# %% [markdown] That many points of two noses are inside the other's face. Nothing in the later
+# %% [markdown]
+# That many points of two noses are inside the other's face. Nothing in the later
 # stages mends this: the guide obeys the plan, and the model obeys the guide. A kiss needs heads
 # that face *each other*, 60 to 80 degrees away from the camera, and that is just where one photo
 # has nothing left to show.
