@@ -97,10 +97,10 @@ def _pictures(notebook: Any) -> Iterator[Picture]:
 def _unlike_a_card(picture: Picture) -> tuple[bool, float]:
     """The less, the better for the index: a photograph of the right shape.
 
-    Curves say little to whoever has not read the text; photographs are JPEG, curves are PNG.
+    Curves say little to whoever has not read the text, and clips move: photographs are JPEG.
     """
     width, height = Image.open(io.BytesIO(picture.data)).size
-    return picture.kind == "png", abs(math.log(width / height / CARD))
+    return picture.kind != "jpeg", abs(math.log(width / height / CARD))
 
 
 def _title(prose: str, path: Path) -> str:

@@ -65,7 +65,7 @@ for name, result in pipeline.stages(left, right):
 # | [08 · failures](08_failures.ipynb) | `consent`, and what goes wrong |
 #
 # The first two results come before any pixel is touched. `consent` says why no statement was
-# needed today, and `photos` are the portraits, each with the sum of its file's bytes, so that a
+# needed today, and `photos` are the portraits, each with the fingerprint of its file, so that a
 # clip can be traced to what it was made from.
 
 # %%
@@ -235,9 +235,7 @@ sure = conditions.confidence[motion.contact].mean(0)
 pictures = [guide.frames[motion.contact], latents, np.repeat(sure[..., None], 3, -1)]
 show.sheet(pictures, ["guide", "3 of 16 latents", "confidence"], columns=3)
 plt.gcf().set_size_inches(8.5, 2.1)
-show.snapshot(
-    "The kiss as a picture, as coarse coloured squares, and as a coarse map: pale is sure."
-)
+show.snapshot("The kiss as a picture, as coarse colours, and as a coarse map: pale is sure.")
 
 # %% [markdown]
 # ## 8 · From noise to a picture
@@ -322,9 +320,9 @@ assert moved[sure].mean() < 0.2 * moved[unsure].mean()
 # %% [markdown]
 # ## 10 · Steadied, and done
 #
-# A model that paints frame by frame flickers a little. `steady` follows each pixel along the
-# optical flow to the frames before and after, and averages what agrees. Then the frames become
-# bytes: a `clip`, ready to be written to a file together with its `settings`.
+# Even a model that sees all frames at once flickers a little. `steady` follows each pixel along
+# the optical flow to the frames before and after, and averages what agrees. Then the frames
+# become bytes: a `clip`, ready to be written to a file together with its `settings`.
 
 # %%
 steadied, clip = results["steadied"], results["clip"]

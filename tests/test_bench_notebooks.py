@@ -88,7 +88,7 @@ def test_what_was_skipped_is_no_row_but_a_reason(tmp_path, caplog) -> None:
         assert not list(browser_rows(tmp_path))
     assert "widgets_moved_in_browser is not measured" in caplog.text
     assert "because there is no browser" in caplog.text
-    assert "app_clip_in_browser is not measured: there is no test_app_browser.py" in caplog.text
+    assert "app_clip_in_browser is not measured: there is no test_browser.py" in caplog.text
 
 
 def test_a_folder_without_notebooks_is_a_plain_error(tmp_path) -> None:

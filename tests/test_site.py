@@ -76,8 +76,8 @@ def test_every_notebook_has_a_page_and_nothing_else_is_touched(site, pages) -> N
 
 
 def test_every_link_resolves(site, pages) -> None:
-    for name, page in pages.items():
-        for link in page.links:
+    for name, read in pages.items():
+        for link in read.links:
             if not re.match(r"https://", link):
                 target, _, anchor = link.partition("#")
                 assert (site / (target or name)).is_file(), f"{name}: {link}"
@@ -91,8 +91,8 @@ def test_every_page_is_reached_from_the_index_and_leads_back(pages) -> None:
 
 
 def test_every_picture_can_be_seen_and_is_described(site, pages) -> None:
-    for name, page in pages.items():
-        for image in page.images:
+    for name, read in pages.items():
+        for image in read.images:
             kind, _, data = image["src"].partition(";base64,")
             file = io.BytesIO(base64.b64decode(data)) if data else site / kind
             Image.open(file).verify()
@@ -108,9 +108,9 @@ def test_no_picture_is_lost(pages) -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(pages) -> None:
-    for name, page in pages.items():
-        assert not page.others, name
-        assert all("://" not in image["src"] for image in page.images), name
+    for name, read in pages.items():
+        assert not read.others, name
+        assert all("://" not in image["src"] for image in read.images), name
 
 
 def test_what_could_be_moved_is_said(site) -> None:
@@ -149,3 +149,17 @@ def test_a_notebook_that_was_not_run_is_a_plain_error(tmp_path) -> None:
     nbformat.write(new.new_notebook(cells=[new.new_code_cell("1 + 1")]), tmp_path / "01_a.ipynb")
     done = CliRunner().invoke(app, ["site", str(tmp_path / "out"), "--notebooks", str(tmp_path)])
     assert done.exit_code == 2 and "run it first" in done.output
+
+
+@pytest.mark.slow
+def test_answers_unfold_with_a_click_and_no_page_complains(page, site) -> None:
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    for path in NOTEBOOKS:
+        page.goto((site / f"{path.stem}.html").as_uri())
+        answer = page.locator("details").last
+        assert not answer.locator("p").first.is_visible()
+        answer.locator("summary").click()
+        assert answer.locator("p").first.is_visible()
+    assert not complaints

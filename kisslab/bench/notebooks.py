@@ -26,7 +26,7 @@ OFFLINE = {"KISSLAB_OFFLINE": "1", "KISSLAB_MODELS": ""}  # as they were run for
 # Row, unit, bound, the browser tests whose passing it counts, and which of their names.
 IN_BROWSER = (
     ("widgets_moved_in_browser", "widgets", ">= 3", "test_widgets_browser.py", "moving"),
-    ("app_clip_in_browser", "clips", "= 1", "test_app_browser.py", "clip"),
+    ("app_clip_in_browser", "clips", "= 1", "test_browser.py", "makes_a_clip"),
 )
 
 
