@@ -74,7 +74,11 @@ def test_no_browser_tests_no_rows(rows) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "value"), [(PASSES, 1), (PASSES + FAILS, 1), (FAILS, 0)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(PASSES, 1), (PASSES + FAILS, 1), (FAILS, 0)],
+    ids=["passes", "one of two", "fails"],
+)
 def test_browser_tests_that_ran_are_counted(tmp_path, text: str, value: int) -> None:
     (tmp_path / "test_widgets_browser.py").write_text(text)
     (row,) = browser_rows(tmp_path)
