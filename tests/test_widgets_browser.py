@@ -1,5 +1,6 @@
 """Sliders and menus of the notebooks in JupyterLab with a real browser: pictures follow them."""
 
+import base64
 import io
 import re
 import time
@@ -12,6 +13,13 @@ from PIL import Image
 DRAWN = 60.0  # seconds that a picture may take on a slow machine
 VISIBLE = 30  # of 255: a pixel that differs by this looks different
 CHANGED = 1 / 500  # of all pixels: closed eyes are not much of a picture
+
+PIXELS = """image => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return canvas.toDataURL();
+}"""
 
 
 def by_keys(page, control) -> None:
@@ -63,8 +71,9 @@ def running(chromium, lab):
 
 
 def seen(image) -> np.ndarray:
-    """What the screen shows of a picture, 0 to 255."""
-    return np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("RGB"), float)
+    """The pixels that the browser draws of a picture, 0 to 255, wherever the page has scrolled."""
+    data = image.evaluate(PIXELS).partition(",")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), float)
 
 
 def changes(page, image, before: np.ndarray) -> bool:
@@ -94,7 +103,7 @@ def test_moving_a_control_changes_the_picture(running, name: str, label: str, mo
     words = page.locator(".widget-label", has_text=re.compile(f"^{re.escape(label)}$"))
     control = words.locator("xpath=..")
     image = control.locator("xpath=..").locator("img")
-    image.scroll_into_view_if_needed()
+    control.scroll_into_view_if_needed()
     before = seen(image)
     assert np.array_equal(seen(image), before)  # it keeps still until something is moved
     move(page, control)
