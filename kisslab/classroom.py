@@ -1,6 +1,7 @@
 """Exercises of the notebooks: judged, handed out, graded.
 
-(check, Verdict, exercises, Exercise, without_solution, student_copy, grade, Grade)
+(check, Verdict, exercises, Exercise, without_solution, student_copy, grade, Grade, with_solutions,
+execute, verdicts)
 
 An exercise is three cells. A code cell begins with `# Exercise 2: ...` and holds the stub; a later
 one calls `check("2", ...)`; a markdown cell folds the solution away. The solution's code is the
@@ -141,9 +142,8 @@ def grade(path: str | Path, original: str | Path | None = None) -> Grade:
     theirs = {name: cell.source for name, cell in _answers(_read(path).cells)}
     for name, cell in _answers(notebook.cells):
         cell.source = theirs.get(name, cell.source)
-    _run(notebook)
-    names = [name for name, _ in _answers(notebook.cells)]
-    return Grade(str(path), tuple(_verdict(notebook.cells, name) for name in names))
+    execute(notebook)
+    return Grade(str(path), verdicts(notebook))
 
 
 def with_solutions(path: str | Path) -> Any:
@@ -153,6 +153,18 @@ def with_solutions(path: str | Path) -> Any:
     for name, cell in _answers(notebook.cells):
         cell.source = solved[name]
     return notebook
+
+
+def execute(notebook: Any) -> None:
+    """Run every cell in a fresh kernel; one that fails is left behind, with its error."""
+    from nbclient import NotebookClient
+
+    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", allow_errors=True).execute()
+
+
+def verdicts(notebook: Any) -> tuple[Verdict, ...]:
+    """What the checks of an executed notebook say, exercise by exercise."""
+    return tuple(_verdict(notebook.cells, name) for name, _ in _answers(notebook.cells))
 
 
 def _same(value: Any, expected: Any, tolerance: float) -> bool:
@@ -220,13 +232,6 @@ def _solves(cell: Any) -> bool:
 
 def _fenced(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)\n```", text, re.DOTALL)
-
-
-def _run(notebook: Any) -> None:
-    """Execute every cell; one that fails is left behind."""
-    from nbclient import NotebookClient
-
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", allow_errors=True).execute()
 
 
 def _verdict(cells: Sequence[Any], name: str) -> Verdict:

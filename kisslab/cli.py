@@ -1,4 +1,4 @@
-"""The command line: make, batch, demo, models, lab, classroom, bench. (app, classroom)"""
+"""The command line: make, batch, demo, models, lab, site, classroom, bench. (app, classroom)"""
 
 from __future__ import annotations
 
@@ -137,6 +137,20 @@ def lab(
         if find_spec("jupyterlab") is None:
             raise ModuleNotFoundError("JupyterLab is not here: pip install 'kisslab[lab]'")
         raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)]))
+
+
+@app.command()
+def site(
+    folder: Annotated[Path, typer.Argument(help="Where the pages go.")],
+    notebooks: Annotated[
+        Path | None, typer.Option(help="A folder of executed notebooks; by default kisslab's own.")
+    ] = None,
+) -> None:
+    """Write the executed notebooks as a static site: pages that open without Jupyter."""
+    from kisslab.site import write_site
+
+    with _plain_errors():
+        typer.echo(f"open {write_site(folder, notebooks)}")
 
 
 @classroom.command()

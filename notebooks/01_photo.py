@@ -682,26 +682,32 @@ check("3", lambda: np.array([roll_of(points) for points in leaning], float), lea
 # detector become worse?
 #
 # <details><summary>Answer</summary>
+#
 # No. In inter-ocular distances the error is the same. A pixel is a property of the camera, not of
 # the face, so an error without a unit of the face says nothing.
+#
 # </details>
 #
 # **2.** Why does non-maximum suppression not remove the four violet boxes that lie partly on the
 # faces?
 #
 # <details><summary>Answer</summary>
+#
 # They share too little with the two good boxes: the common area is less than four tenths of the
 # joint area, for they lie beside the face or are much larger. Only their low score gives them
 # away.
+#
 # </details>
 #
 # **3.** A head leans by 10 degrees and is turned by 60. Why is the angle of its eye line not 10
 # degrees?
 #
 # <details><summary>Answer</summary>
+#
 # Rotations do not commute. The line between the eyes is first leaned, then turned away from the
 # camera, which shortens its horizontal part but not its vertical one. In the picture it looks
 # steeper.
+#
 # </details>
 
 # %% [markdown]

@@ -492,25 +492,31 @@ check("3", lambda: equal_error(few_same, few_other), 0.25, tolerance=1e-6, mista
 # points?
 #
 # <details><summary>Answer</summary>
+#
 # Place, lean and size are the camera's and the moment's. The proportions, how wide the eyes stand
 # for the length of the nose, are the person's. A stretch would give everybody the same ones.
+#
 # </details>
 #
 # **2.** Two embeddings come from two different networks. Their cosine is 0.02. Are these two
 # people?
 #
 # <details><summary>Answer</summary>
+#
 # Nobody knows. Each network has its own arbitrary directions, so the number means nothing. The
 # library refuses: `Identity.cosine` raises an error when the two were made by different models.
+#
 # </details>
 #
 # **3.** A clip keeps a mean likeness of 0.9. Name two ways in which it may be worthless all the
 # same.
 #
 # <details><summary>Answer</summary>
+#
 # For a quarter of a second it may show somebody else, and the mean swallows that. And it may
 # hardly move: a still picture keeps its identity perfectly. (Also: the judge may like this very
 # network's pictures.)
+#
 # </details>
 
 # %% [markdown]

@@ -602,24 +602,30 @@ check("3", lambda: lids_of(with_blink(keys, 1, 1.05) or keys), blink, 0.02, mist
 # **1.** Minimum jerk and the cosine look almost alike. Where is the difference that an eye can see?
 #
 # <details><summary>Answer</summary>
+#
 # At the ends. The cosine's acceleration jumps from 0 to its greatest value in an instant, as if
 # somebody had pushed; minimum jerk begins with none. Speed alone would not tell them apart.
+#
 # </details>
 #
 # **2.** Why is the gap one track of its own, and not computed from where each of the two people is?
 #
 # <details><summary>Answer</summary>
+#
 # Because it is the promise of the plan: it must shrink evenly and end at the touch, for any two
 # faces. Two separate positions, each eased for itself, would have to agree to a hundredth of an
 # iod.
+#
 # </details>
 #
 # **3.** A plan for faces 75 pixels wide is used on a picture ten times as large. What must be
 # changed?
 #
 # <details><summary>Answer</summary>
+#
 # Nothing in the keys: lengths are counted in inter-ocular distances. Only `unit` and `origin`,
 # which `motion_from_keyframes` takes from the new faces, say how large an iod is in pixels.
+#
 # </details>
 
 # %% [markdown]

@@ -652,26 +652,32 @@ check("3", lambda: distance(pull_back(later, flow)), right, tolerance=0.001, mis
 # **1.** Why are pictures warped by asking *where from*, and not by carrying pixels *where to*?
 #
 # <details><summary>Answer</summary>
+#
 # Every new pixel must get a colour, exactly once. Asking *where from* visits each new pixel once.
 # Carrying leaves holes where the picture is stretched, and drops several pixels on one place
 # where it shrinks.
+#
 # </details>
 #
 # **2.** A pixel at the edge of dark hair before a white wall is grey, with alpha 0.5. What
 # happens if its *grey* is moved before a black wall, with the same alpha?
 #
 # <details><summary>Answer</summary>
+#
 # A light seam: half of the old white wall comes along. That is why `cut_out` estimates the
 # person's own colour, without the wall's share, and keeps it beside alpha.
+#
 # </details>
 #
 # **3.** The guide is exact geometry. Why is it not the finished film?
 #
 # <details><summary>Answer</summary>
+#
 # It only knows what one photo saw. The other side of a head, the inside of a mouth, skin that is
 # pressed, the shadow of a nose on a cheek: all of that must be invented, and inventing is what a
 # trained model is for. The guide tells it where people are; the confidence tells it where to
 # invent.
+#
 # </details>
 
 # %% [markdown]

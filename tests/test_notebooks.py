@@ -15,10 +15,8 @@ from kisslab import classroom
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-LESSONS = [path for path in NOTEBOOKS if path.stem != "00_tour"]  # the tour only shows
-LARGEST = {"00_tour": 400_000}  # bytes; a moving clip is in it
+LARGEST = 300_000  # bytes
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 
 def code_of(path: Path) -> str:
@@ -65,7 +63,7 @@ def test_it_runs_top_to_bottom_to_the_committed_outputs(path: Path, tmp_path: Pa
 
 @each
 def test_it_is_small(path: Path) -> None:
-    assert path.stat().st_size <= LARGEST.get(path.stem, 300_000)
+    assert path.stat().st_size <= LARGEST
 
 
 @each
@@ -97,7 +95,7 @@ def test_no_name_of_the_library_is_redefined(path: Path) -> None:
     assert not (defined | stored) & imported
 
 
-@each_lesson
+@each
 def test_every_picture_is_described(path: Path) -> None:
     for output in outputs_of(path):
         data = output.get("data", {})
@@ -106,7 +104,7 @@ def test_every_picture_is_described(path: Path) -> None:
             assert re.search(r'alt="[^"]{20,}"', tag), tag[-200:]
 
 
-@each_lesson
+@each
 def test_it_teaches_by_moving_asking_and_answering(path: Path) -> None:
     prose = prose_of(path)
     widget = "application/vnd.jupyter.widget-view+json"
@@ -119,7 +117,7 @@ def test_it_teaches_by_moving_asking_and_answering(path: Path) -> None:
     assert "Read next" in prose and prose.count("](https://") >= 3
 
 
-@each_lesson
+@each
 def test_the_saved_state_of_its_widgets_is_whole(path: Path) -> None:
     """Without it JupyterLab shows an error in a picture's place until everything is run."""
     metadata = nbformat.read(path, as_version=4).metadata
@@ -133,13 +131,13 @@ def test_the_saved_state_of_its_widgets_is_whole(path: Path) -> None:
     assert referred and shown and (referred | shown) <= set(state)
 
 
-@each_lesson
+@each
 def test_stubs_are_solutions_without_the_marked_lines(path: Path) -> None:
     for exercise in classroom.exercises(path):
         assert classroom.without_solution(exercise.solution) == exercise.stub
 
 
-@each_lesson
+@each
 def test_every_stub_fails_its_check(path: Path) -> None:
     """As committed; that the outputs are what the code gives is nbval's to say."""
     said = [o.get("data", {}).get("text/plain", "") for o in outputs_of(path)]
@@ -147,7 +145,7 @@ def test_every_stub_fails_its_check(path: Path) -> None:
         assert any(text.startswith(f"exercise {exercise.name}: not yet. ") for text in said)
 
 
-@each_lesson
+@each
 @pytest.mark.slow
 def test_every_solution_passes_its_check(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,18 @@ from pathlib import Path
 from kisslab.bench.rows import Row
 from kisslab.records import atomic
 
-AREAS = ("photo", "faces", "motion", "guide", "studio", "models", "temporal", "backends", "speed")
+AREAS = (
+    "photo",
+    "faces",
+    "motion",
+    "guide",
+    "studio",
+    "models",
+    "temporal",
+    "backends",
+    "notebooks",
+    "speed",
+)
 
 
 def run_areas(areas: list[str], path: Path | None = None) -> list[Row]:
