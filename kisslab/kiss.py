@@ -37,9 +37,9 @@ from kisslab.records import Result, record
 from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
 
 SIGMA_DATA = 0.3  # deviation of what the conditions leave open, most of the clip is known well
+LOWEST = 1.0  # noise level of the last step: below it this small network adds speckle, not detail
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
-SOFT = 1.5  # pixels at the model's size: deviation of the blur of people's outlines
 NEARBY = 3.0  # pixels at the model's size: how far changes are averaged
 WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
 MULTIPLE = 4  # the network halves latents twice
@@ -79,7 +79,7 @@ class Painted(Result):
 
     frames: Float[np.ndarray, "T H W 3"]
     change: Float[np.ndarray, "T H W 3"]  # what the model added to the guide, at full size
-    mask: Float[np.ndarray, "T H W"]  # how much of it was taken: little where the photo is known
+    mask: Float[np.ndarray, "T H W"]  # how much of it was taken: less where the photo is known
 
 
 @lru_cache(maxsize=2)
@@ -212,16 +212,20 @@ def sample(
     seed: int = 0,
     sampler: Callable[..., Iterator[Step]] = dpm_solver_2m,
     noise: Callable[[Shape, int], Tensor] = independent_noise,
+    temperature: float = 0.3,
     **weights: float,
 ) -> Iterator[Step]:
     """Denoise a clip that obeys the conditions; the steps' `clean` are latents of whole clips.
 
     weights: guide, first, motion, identity, as in Denoiser; a seed gives one clip on one machine.
     noise: what to begin with, from the latents' shape and the seed; `kisslab.noise` has others.
+    temperature: deviation of that noise. 1 draws from all clips that the model holds possible, less
+    comes nearer to their mean, which is softer and more often right (Kingma and Dhariwal 2018,
+    section 6.2).
     """
     denoiser = Denoiser(model or load_kiss(), conditions, **weights)
     start, base = noise(tuple(denoiser.base.shape), seed), denoiser.base.numpy()
-    for step in sampler(denoiser, start, karras_sigmas(steps)):
+    for step in sampler(denoiser, temperature * start, karras_sigmas(steps, LOWEST)):
         yield replace(
             step,
             noisy=step.noisy + base,
@@ -237,33 +241,28 @@ def paint(
     conditions: Conditions,
     last: Step,
     model: KissModel | None = None,
-    inside: float = 0.1,
     noise: float = 0.03,
+    sure: float = 0.2,
 ) -> Painted:
     """The guide, changed as the model wants, with all the photograph's detail.
 
     guide + mask * change, change = upsample(decode(latents) - decode(guide's latents)): the codec's
-    own error cancels wherever the model agrees with the guide. The mask is 1 - confidence around
-    the people that the guide drew, where hair and shoulders are missing from it, and `inside` times
-    that within them, where the guide's own guess is often the better one. A change whose average
-    over a few pixels is small against `noise` (intensities) is the sampler's and not taken:
-    mask * (1 - exp(-(|average| / noise)^2)).
+    own error cancels wherever the model agrees with the guide. A change counts by its average over
+    a few pixels, 1 - exp(-(|average| / n)^2): with n = `noise` (intensities) where the guide is
+    unsure, so that what is only the sampler's own noise is left out, and with n = `sure` where the
+    photo is known, which only a great change, such as that of light on a turned face, may alter.
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
     high, wide = model_shape(shape)
     frames = np.empty(guide.frames.shape, np.float32)
     change = np.empty(guide.frames.shape, np.float16)  # finer than the codec is
     mask = np.empty(guide.frames.shape[:3], np.float16)
-    edge = SOFT * max(shape) / LONGEST
     for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
         pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
         small = (pictures[0] - pictures[1])[:high, :wide]
-        size = np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1)
-        meant = resized(1 - np.exp(-((size / noise) ** 2)), shape).clip(0, 1)
-        added = resized(small, shape)
-        people = cv2.GaussianBlur((guide.layers[t] > 0).astype(np.float32), (0, 0), edge)
-        unsure = 1 - guide.confidence[t].astype(np.float32)
-        taken = unsure * meant * (1 - (1 - inside) * people)
+        size = resized(np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1), shape)
+        added, known_here = resized(small, shape), guide.confidence[t].astype(np.float32)
+        taken = (1 - known_here) * _counts(size, noise) + known_here * _counts(size, sure)
         frames[t] = np.clip(guide.frames[t] + taken[..., None] * added, 0, 1)
         change[t], mask[t] = added, taken
     return Painted(frames=frames, change=change, mask=mask)
@@ -334,6 +333,11 @@ def places(maps: Float[Tensor, "T K H W"]) -> Float[Tensor, "T L h w"]:
     step = PATCH * MULTIPLE
     maps = F.pad(maps, (0, -maps.shape[3] % step, 0, -maps.shape[2] % step), mode="replicate")
     return F.pixel_unshuffle(F.avg_pool2d(maps, PATCH // 4), 4)
+
+
+def _counts(size: Float[np.ndarray, "H W"], noise: float) -> Float[np.ndarray, "H W"]:
+    """From 0 for changes far below `noise` to 1 far above."""
+    return 1 - np.exp(-((size / noise) ** 2))
 
 
 def _block_in_space(

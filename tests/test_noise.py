@@ -40,7 +40,7 @@ def swirl(frames: int, size: tuple[int, int], zoom: float = 0.03) -> np.ndarray:
 
 def test_sampling_begins_with_independent_noise() -> None:
     conditions = tiny_conditions()
-    step = next(sample(conditions, tiny_model(), steps=2, seed=7))
+    step = next(sample(conditions, tiny_model(), steps=2, seed=7, temperature=1.0))
     base = known(conditions.told[None])[0]
     white = torch.randn(base.shape, generator=torch.Generator().manual_seed(7))
     np.testing.assert_array_equal(step.noisy, (white * step.sigma + base).numpy())
@@ -51,7 +51,7 @@ def test_sampling_takes_other_noise() -> None:
     noise = partial(warped_noise, flow=even(8, 0, 3, (32, 48)))
 
     def start(**options: object) -> np.ndarray:
-        step = next(sample(conditions, model, steps=1, **options))
+        step = next(sample(conditions, model, steps=1, temperature=1.0, **options))
         return (step.noisy - known(conditions.told[None])[0].numpy()) / step.sigma
 
     moving = start(noise=noise)
@@ -186,3 +186,12 @@ def test_all_that_leaves_the_picture_comes_back_as_fresh_noise() -> None:
 def test_a_flow_of_other_frames_is_refused() -> None:
     with pytest.raises(ValueError, match="flow of 3 frames for latents of 4"):
         warped_noise(SHAPE, 0, flow=even(0, 0, 3))
+
+
+def test_temperature_scales_what_sampling_begins_with() -> None:
+    conditions, model = tiny_conditions(), tiny_model()
+    base = known(conditions.told[None])[0].numpy()
+    hot, cool = (
+        next(sample(conditions, model, steps=1, temperature=t)).noisy - base for t in (1.0, 0.25)
+    )
+    np.testing.assert_allclose(cool, hot / 4, atol=1e-5)

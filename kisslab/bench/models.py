@@ -40,6 +40,7 @@ from kisslab.guide import draw_guide
 from kisslab.identity import embed
 from kisslab.kiss import (
     CONDITIONS,
+    LOWEST,
     Conditions,
     Denoiser,
     KissModel,
@@ -236,8 +237,9 @@ def bare(conditions: Conditions, model: KissModel, steps: int) -> Float[Tensor, 
 
     DPM-Solver++ (2M), Lu et al. 2022, algorithm 2.
     """
-    denoise, sigmas = Denoiser(model, conditions), karras_sigmas(steps).tolist()
-    x = torch.randn(denoise.base.shape, generator=torch.Generator().manual_seed(0)) * sigmas[0]
+    denoise, sigmas = Denoiser(model, conditions), karras_sigmas(steps, LOWEST).tolist()
+    noise = torch.randn(denoise.base.shape, generator=torch.Generator().manual_seed(0))
+    x = signature(sample).parameters["temperature"].default * sigmas[0] * noise
     before, clean = x, x
     for index, (sigma, later) in enumerate(pairwise(sigmas)):
         before, clean = clean, denoise(x, sigma)
