@@ -72,6 +72,11 @@ class Assessment(Result):
     readiness: float  # 0..1
 
     @property
+    def difficulty(self) -> float:
+        """TODO"""
+        return 1 - self.readiness
+
+    @property
     def problems(self) -> tuple[Check, ...]:
         """The checks that do not hold, worst first."""
         return tuple(sorted((c for c in self.checks if not c.good), key=lambda c: c.margin))
