@@ -1,6 +1,6 @@
 """Photos that are hard on purpose, and what should have become of them.
 
-(hard_case, HardCase, KINDS, to_contact)
+(hard_case, HardCase, Film, KINDS, to_contact)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from scipy.spatial.transform import Rotation
 
 from kisslab import anatomy as at
@@ -22,7 +22,7 @@ from kisslab.motion import Motion
 from kisslab.photo import Photo, photo_from_array
 from kisslab.plan import plan_kiss
 from kisslab.records import Result, record
-from kisslab.studio.clips import motion_camera, true_faces
+from kisslab.studio.clips import flow, motion_camera, true_faces
 from kisslab.studio.person import sample_couple
 from kisslab.studio.render import render
 from kisslab.studio.scene import Light, Scene, couple_portrait, portrait, sample_background
@@ -34,6 +34,21 @@ FAR = 4.0  # times smaller
 TILT = 45.0  # degrees that the camera leans
 ABOVE = 28.0  # degrees from which one of two portraits was taken
 ROOM = 1.45  # times larger a picture is drawn so that a tilted one has no empty corners
+
+
+@record
+class Film(Result):
+    """What a camera would have seen, exactly; flow and hidden lead from a frame to the next."""
+
+    frames: UInt8[np.ndarray, "T H W 3"]
+    points: Float[np.ndarray, "T 2 478 2"]  # pixels
+    people: Bool[np.ndarray, "T H W"]
+    flow: Float[np.ndarray, "T-1 H W 2"]  # pixels: x right, y down
+    hidden: Bool[np.ndarray, "T-1 H W"]  # not seen in the next frame
+
+    def plot(self, ax: object | None = None) -> None:
+        """Film strip."""
+        show.strip(self.frames, ax=ax)
 
 
 @record
@@ -50,8 +65,7 @@ class HardCase(Result):
     photos: tuple[Photo, ...]  # as somebody would bring them: one of a couple, or two portraits
     faces: Faces  # exact; of two portraits, where `compose` puts them
     motion: Motion  # the plan for the exact faces, in the truth's pixels
-    truth: UInt8[np.ndarray, "T H W 3"]  # the exact frames
-    points: Float[np.ndarray, "T 2 478 2"]  # exact, pixels of the truth
+    truth: Film
     zoom: float
     shift: Float[np.ndarray, "2"]
     note: str  # what of it is painted or assumed
@@ -59,7 +73,8 @@ class HardCase(Result):
     def plot(self, ax: object | None = None) -> None:
         """The photos, and the last exact frame."""
         names = [*(photo.path for photo in self.photos), "as it should become"]
-        show.sheet([*(photo.rgb for photo in self.photos), self.truth[-1]], names, ax=ax)
+        pictures = [*(photo.rgb for photo in self.photos), self.truth.frames[-1]]
+        show.sheet(pictures, names, len(pictures), ax=ax)
 
 
 def hard_case(
@@ -168,35 +183,19 @@ def mismatched_pair(scene: Scene, strength: float, frames: int) -> HardCase:
 
 def tilted_camera(scene: Scene, strength: float, frames: int) -> HardCase:
     """The camera leans, and leans in the exact frames just as much."""
-    camera = scene.camera
-    size = np.array([camera.width, camera.height])
-    room = np.ceil(size * (ROOM - 1) / 2).astype(int)
-    wide = replace(
-        scene,
-        camera=replace(
-            camera,
-            width=int(size[0] + 2 * room[0]),
-            height=int(size[1] + 2 * room[1]),
-            origin=(camera.origin[0] + float(room[0]), camera.origin[1] + float(room[1])),
-        ),
-    )
+    wide, room = _with_room(scene)
     upright = _filmed(wide, frames)
-    degrees = TILT * strength * (1 if camera.seed % 2 else -1)
-    turn = cv2.getRotationMatrix2D((size + 2 * room - 1) / 2, degrees, 1.0)  # pixels' middles
-    turn[:, 2] -= room
-
-    def tilted(rgb: np.ndarray) -> np.ndarray:
-        return cv2.warpAffine(rgb, turn, size.tolist(), borderMode=cv2.BORDER_REPLICATE)
-
-    edges = turn.copy()  # of points, which count from a pixel's corner
-    edges[:, 2] += 0.5 - turn[:, :2] @ [0.5, 0.5]
-    rgb = np.clip(tilted(upright.photos[0].rgb), 0, 1)
+    degrees = TILT * strength * (1 if scene.camera.seed % 2 else -1)
+    size = (scene.camera.width, scene.camera.height)
+    middle = np.array(size) / 2
+    turn = cv2.getRotationMatrix2D((0, 0), degrees, 1.0)  # of points, from a pixel's corner
+    turn[:, 2] = middle - turn[:, :2] @ (middle + room)
+    rgb = np.clip(_warped(upright.photos[0].rgb, turn, size), 0, 1)
     return replace(
         upright,
         photos=(_photo(rgb, "couple"),),
-        faces=_turned(upright.faces, edges, degrees),
-        truth=np.stack([tilted(frame) for frame in upright.truth]),
-        points=upright.points @ edges[:, :2].T + edges[:, 2],
+        faces=_turned(upright.faces, turn, degrees),
+        truth=_turned_film(upright.truth, turn, size),
         note="the plan is that of the couple as seen upright",
     )
 
@@ -250,20 +249,17 @@ def _filmed(scene: Scene, frames: int, photo: Scene | None = None) -> HardCase:
 def _film(scene: Scene, motion: Motion, faces: Faces, photos: tuple[Photo, ...]) -> HardCase:
     """The exact frames of a motion, without the photo's grain."""
     clean = replace(scene, camera=replace(scene.camera, noise=0.0))
-    takes = [render(clean.posed(motion, t)) for t in range(len(motion.gap))]
-    return HardCase(
-        kind="",
-        strength=0.0,
-        seed=0,
-        photos=photos,
-        faces=faces,
-        motion=motion,
-        truth=np.stack([show.to_uint8(take.rgb) for take in takes]),
+    scenes = [clean.posed(motion, t) for t in range(len(motion.gap))]
+    takes = [render(moment) for moment in scenes]
+    ways = [flow(a, s, b) for a, s, b in zip(takes, scenes[1:], takes[1:], strict=False)]
+    film = Film(
+        frames=np.stack([show.to_uint8(take.rgb) for take in takes]),
         points=np.stack([take.points for take in takes]),
-        zoom=1.0,
-        shift=np.zeros(2),
-        note="",
+        people=np.stack([take.parts > 0 for take in takes]),
+        flow=np.array([way for way, _ in ways]).reshape(-1, *takes[0].parts.shape, 2),
+        hidden=np.array([hidden for _, hidden in ways], bool).reshape(-1, *takes[0].parts.shape),
     )
+    return HardCase("", 0.0, 0, photos, faces, motion, film, zoom=1.0, shift=np.zeros(2), note="")
 
 
 def _photo(rgb: Float[np.ndarray, "H W 3"], name: str) -> Photo:
@@ -278,6 +274,43 @@ def _turned(faces: Faces, turn: Float[np.ndarray, "2 3"], degrees: float) -> Fac
     angles = (Rotation.from_euler("Z", degrees, degrees=True) * heads).as_euler("YXZ", degrees=True)
     boxes = np.concatenate([points[..., :2].min(1), points[..., :2].max(1)], axis=-1)
     return replace(faces, points=points, angles=angles, boxes=boxes)
+
+
+def _with_room(scene: Scene) -> tuple[Scene, Float[np.ndarray, "2"]]:
+    """The same scene in a larger picture, and by how many pixels on the left and above."""
+    camera = scene.camera
+    more = np.ceil(np.array([camera.width, camera.height]) * (ROOM - 1) / 2)
+    larger = replace(
+        camera,
+        width=int(camera.width + 2 * more[0]),
+        height=int(camera.height + 2 * more[1]),
+        origin=(camera.origin[0] + float(more[0]), camera.origin[1] + float(more[1])),
+    )
+    return replace(scene, camera=larger), more
+
+
+def _turned_film(film: Film, turn: Float[np.ndarray, "2 3"], size: tuple[int, int]) -> Film:
+    """A film in a turned picture."""
+
+    def turned(mask: Bool[np.ndarray, "_t _h _w"]) -> Bool[np.ndarray, "_t h w"]:
+        stack = [_warped(m.astype(np.float32), turn, size) > 0.5 for m in mask]
+        return np.array(stack, bool).reshape(-1, size[1], size[0])
+
+    ways = [_warped(way, turn, size) @ turn[:, :2].T for way in film.flow]
+    return Film(
+        frames=np.stack([_warped(frame, turn, size) for frame in film.frames]),
+        points=film.points @ turn[:, :2].T + turn[:, 2],
+        people=turned(film.people),
+        flow=np.array(ways, np.float32).reshape(-1, size[1], size[0], 2),
+        hidden=turned(film.hidden),
+    )
+
+
+def _warped(image: np.ndarray, turn: Float[np.ndarray, "2 3"], size: tuple[int, int]) -> np.ndarray:
+    """An image under a turn of points; OpenCV counts from the pixels' middles."""
+    matrix = turn.copy()
+    matrix[:, 2] += turn[:, :2] @ [0.5, 0.5] - 0.5
+    return cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _with_mug(
