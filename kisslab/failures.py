@@ -1,12 +1,14 @@
 """When it goes wrong: hard photos sent through the pipeline, and how far off the clips are.
 
-(failure_curves, Curves, load_curves, try_case, Trial, run_case, face_errors, film_measures)
+(failure_curves, curves, Curves, load_curves, forecast, Forecast, load_forecast, try_case, Trial, run_case,
+face_errors, film_measures)
 `python -m kisslab.failures FOLDER` measures all curves anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +17,7 @@ import cv2
 import numpy as np
 import typer
 from jaxtyping import Bool, Float, UInt8
+from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 
 from kisslab import metrics, quality, show, zoo
@@ -50,6 +53,11 @@ class Trial(Result):
     def error(self) -> float:
         """Mean error of both faces in all frames, 0 to 1."""
         return float(self.errors.mean())
+
+    @property
+    def readiness(self) -> float:
+        """By `assess`; 0 where it was asked in vain, for there was no face."""
+        return self.assessment.readiness if self.assessment else 0.0
 
     @property
     def difficulty(self) -> float:
@@ -95,6 +103,55 @@ class Curves(Result):
         show.panels(self.strengths, panels, f"strength of: {self.kind}", ax=ax)
 
 
+@record
+class Forecast(Result):
+    """N hard photos: what was foretold of each, and what came true."""
+
+    kinds: tuple[str, ...]
+    strengths: Float[np.ndarray, " N"]
+    readiness: Float[np.ndarray, " N"]  # by `assess`; 0 where no face was found
+    difficulty: Float[np.ndarray, " N"]  # 1 where no face was found
+    errors: Float[np.ndarray, " N"]  # Trial.error
+    refused: Bool[np.ndarray, " N"]
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's, of difficulty and error: 1 if both sort the photos alike (1904)."""
+        return float(spearmanr(self.difficulty, self.errors).statistic)
+
+    def pick(self, chosen: Bool[np.ndarray, " N"]) -> Forecast:
+        """Only these photos."""
+        index = np.flatnonzero(chosen)
+        names = ("strengths", "readiness", "difficulty", "errors", "refused")
+        arrays = {name: getattr(self, name)[index] for name in names}
+        return replace(self, kinds=tuple(self.kinds[i] for i in index), **arrays)
+
+    def plot(self, ax: object | None = None) -> None:
+        """A dot a photo, each kind in its colour and shape."""
+        dots = {
+            kind: np.stack([self.difficulty, self.errors], axis=-1)[np.array(self.kinds) == kind]
+            for kind in dict.fromkeys(self.kinds)
+        }
+        show.dots(dots, "difficulty, foretold", "error, measured", ax=ax)
+
+
+def forecast(trials: Sequence[Trial]) -> Forecast:
+    """What was foretold of these photos beside what came true."""
+    return Forecast(
+        kinds=tuple(trial.case.kind for trial in trials),
+        strengths=np.array([trial.case.strength for trial in trials]),
+        readiness=np.array([trial.readiness for trial in trials]),
+        difficulty=np.array([trial.difficulty for trial in trials]),
+        errors=np.array([trial.error for trial in trials]),
+        refused=np.array([bool(trial.refused) for trial in trials]),
+    )
+
+
+def load_forecast() -> Forecast:
+    """The packaged forecast over the photos of `kisslab bench temporal`."""
+    return Forecast.load(zoo.data_path("failures/forecast.npz"))
+
+
 def failure_curves(
     kind: str, seed: int = SEED, *, steps: int = 5, frames: int = 4, size: int = 256
 ) -> Curves:
@@ -103,26 +160,30 @@ def failure_curves(
     kind: one of studio.hard.KINDS; steps: strengths from 0 to 1; frames, size: as in `hard_case`.
     Some 10 s a step on one core.
     """
-    strengths = np.linspace(0, 1, steps)
-    cases = [hard_case(kind, s, seed, frames=frames, size=size) for s in strengths.tolist()]
-    trials = [try_case(case) for case in cases]
+    strengths = np.linspace(0, 1, steps).tolist()
+    cases = [hard_case(kind, s, seed, frames=frames, size=size) for s in strengths]
+    return curves([try_case(case) for case in cases])
+
+
+def curves(trials: Sequence[Trial]) -> Curves:
+    """What is measured on trials of one kind, from the weakest to the strongest."""
     with best_detector() as detect:
         tables = [film_measures(t.made, t.case, detect, mesh_detector()) for t in trials]
-    refused = np.array([bool(trial.refused) for trial in trials])
+    told, last = forecast(trials), trials[-1].case
     values = np.array([[m.value for m in table] for table in tables])
     return Curves(
-        kind=kind,
-        seed=seed,
-        strengths=strengths,
+        kind=last.kind,
+        seed=last.seed,
+        strengths=told.strengths,
         measures=tuple(m.name for m in tables[0]),
         units=tuple(m.unit for m in tables[0]),
-        values=np.where(refused[:, None], np.nan, values),
-        errors=np.array([trial.error for trial in trials]),
-        readiness=np.array([t.assessment.readiness if t.assessment else 0.0 for t in trials]),
-        difficulty=np.array([trial.difficulty for trial in trials]),
+        values=np.where(told.refused[:, None], np.nan, values),
+        errors=told.errors,
+        readiness=told.readiness,
+        difficulty=told.difficulty,
         problems=tuple(_words(trial) for trial in trials),
         pictures=np.stack([_thumbnails(trial) for trial in trials]),
-        note=cases[-1].note,
+        note=last.note,
         models=tuple(f"{file} {digest}" for file, digest in zoo.shipped_models().items()),
     )
 

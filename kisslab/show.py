@@ -1,6 +1,6 @@
 """Everything that is drawn: matplotlib and HTML live here and nowhere else.
-(picture, strip, sheet, overlay, curve, curve_and_picture, panels, heat, flow, flow_colors, player,
-snapshot, source, table, sentences, Html)
+(picture, strip, sheet, overlay, curve, curve_and_picture, panels, dots, heat, flow, flow_colors,
+player, snapshot, source, table, sentences, Html)
 
 Pictures are RGB, uint8 or float in [0, 1]. What draws takes `ax=None` and returns None; with no
 axes it makes a figure of its own. matplotlib is imported when something is drawn, not before.
@@ -180,6 +180,23 @@ def panels(
         if any(series):
             small.legend(frameon=False, fontsize=7)
     ax.text(0.45, -0.02, x_label, ha="center", va="top", transform=ax.transAxes, fontsize=9)
+
+
+def dots(
+    groups: Mapping[str, Num[np.ndarray, "_n 2"]],
+    x_label: str,
+    y_label: str,
+    ax: Axes | None = None,
+) -> None:
+    """Places (x, y) by group, each group in its colour and shape, named in the legend."""
+    ax = ax or _figure(6.0, 3.4)
+    for (name, xy), colour, shape in zip(
+        groups.items(), cycle(PALETTE), cycle("os^Dv*"), strict=False
+    ):
+        ax.scatter(*xy.T, color=colour, marker=shape, s=26, label=name, edgecolors="white")
+    ax.set(xlabel=x_label, ylabel=y_label)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
 
 def heat(

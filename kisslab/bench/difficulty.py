@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from scipy.stats import spearmanr
 
 from kisslab.bench.rows import Row, row
 from kisslab.bench.studio import HELD_OUT
-from kisslab.failures import Trial, try_case
+from kisslab.failures import Trial, forecast, try_case
 from kisslab.studio.hard import KINDS, hard_case
 
 FIRST = HELD_OUT + 60_000  # seeds of couples, from here on; difficulty was set on others
@@ -30,11 +29,11 @@ def difficulty_rows(folder: str | Path, couples: int = COUPLES) -> Iterator[Row]
     Photos in which no two faces are found count as hardest on both sides; the row that ends in
     "_made" leaves them out. The photos are drawn, and the clips made, in some 5 s each on one core.
     """
-    done = list(trials(folder, photos(couples)))
-    made = [trial for trial in done if not trial.refused]
-    yield row("difficulty_rank_correlation", _rank_correlation(done), "", ">= 0.7", len(done))
-    yield row("difficulty_rank_correlation_made", _rank_correlation(made), "", "", len(made))
-    yield row("hard_photos_refused", len(done) - len(made), "photos", "", len(done))
+    found = forecast(list(trials(folder, photos(couples))))
+    made, count = found.pick(~found.refused), len(found.errors)
+    yield row("difficulty_rank_correlation", found.rank_correlation, "", ">= 0.7", count)
+    yield row("difficulty_rank_correlation_made", made.rank_correlation, "", "", len(made.errors))
+    yield row("hard_photos_refused", found.refused.sum(), "photos", "", count)
 
 
 def photos(couples: int, first: int = FIRST) -> Iterator[tuple[str, float, int]]:
@@ -54,14 +53,11 @@ def trials(folder: str | Path, chosen: Iterator[tuple[str, float, int]]) -> Iter
 
 
 def main(folder: Annotated[Path, typer.Argument(help="gets a file a photo, 66 in all")]) -> None:
-    """Print the rows; trials that are in the folder already are kept."""
+    """Print the rows, write forecast.npz; trials that are in the folder already are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for one in difficulty_rows(folder):
         typer.echo(one)
-
-
-def _rank_correlation(done: Sequence[Trial]) -> float:
-    return float(spearmanr([t.difficulty for t in done], [t.error for t in done]).statistic)
+    forecast(list(trials(folder, photos(COUPLES)))).save(folder / "forecast.npz")
 
 
 if __name__ == "__main__":
