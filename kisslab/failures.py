@@ -1,7 +1,7 @@
 """When it goes wrong: hard photos sent through the pipeline, and how far off the clips are.
 
-(failure_curves, curves, Curves, load_curves, forecast, Forecast, load_forecast, try_case, Trial, run_case,
-face_errors, film_measures)
+(failure_curves, measure_trials, Curves, load_curves, forecast, Forecast, load_forecast, try_case,
+Trial, run_case, face_errors, film_measures)
 `python -m kisslab.failures FOLDER` measures all curves anew.
 """
 
@@ -23,7 +23,7 @@ from skimage.metrics import structural_similarity
 from kisslab import metrics, quality, show, zoo
 from kisslab.assessment import Assessment
 from kisslab.composite import compose
-from kisslab.faces import FaceError, Faces, best_detector, find_faces, mesh_detector
+from kisslab.faces import Faces, best_detector, find_faces, mesh_detector
 from kisslab.identity import align, embed_crops
 from kisslab.likeness import Detect, follow_faces
 from kisslab.photo import Photo
@@ -162,10 +162,10 @@ def failure_curves(
     """
     strengths = np.linspace(0, 1, steps).tolist()
     cases = [hard_case(kind, s, seed, frames=frames, size=size) for s in strengths]
-    return curves([try_case(case) for case in cases])
+    return measure_trials([try_case(case) for case in cases])
 
 
-def curves(trials: Sequence[Trial]) -> Curves:
+def measure_trials(trials: Sequence[Trial]) -> Curves:
     """What is measured on trials of one kind, from the weakest to the strongest."""
     with best_detector() as detect:
         tables = [film_measures(t.made, t.case, detect, mesh_detector()) for t in trials]
@@ -199,7 +199,7 @@ def try_case(case: HardCase, find: Callable[[Photo, int], Faces] = find_small) -
     """Send a hard photo through the whole pipeline, and hold the clip against the exact frames."""
     try:
         run = run_case(case, find)
-    except FaceError as error:
+    except ValueError as error:  # a FaceError, or what a later stage can't go on with
         made = np.stack([_nearer(case.photos[0].rgb, case)] * len(case.truth.frames))
         lost = np.full((len(made), 2), LOST)
         return Trial(case, None, show.to_uint8(made), lost, str(error))
@@ -208,7 +208,7 @@ def try_case(case: HardCase, find: Callable[[Photo, int], Faces] = find_small) -
 
 
 def run_case(case: HardCase, find: Callable[[Photo, int], Faces] = find_small) -> Run:
-    """Every stage's result. FaceError: the pipeline finds no two faces in it."""
+    """Every stage's result. FaceError: the pipeline finds no two faces in the photo."""
     photos = {photo.path: photo for photo in case.photos}
     pipeline = Pipeline(
         load=photos.__getitem__,
