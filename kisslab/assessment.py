@@ -58,6 +58,11 @@ class Check(Result):
         """How far the value lies on the good side, in thresholds; negative on the other side."""
         return abs(self.value - self.threshold) / self.threshold * (1 if self.good else -1)
 
+    @property
+    def shortfall(self) -> float:
+        """clip(1 - 2 margin, 0, 3): 0 with half a threshold to spare, 1 at the threshold."""
+        return float(np.clip(1 - 2 * self.margin, 0, 3))
+
 
 @record
 class Assessment(Result):
@@ -73,8 +78,13 @@ class Assessment(Result):
 
     @property
     def difficulty(self) -> float:
-        """TODO"""
-        return 1 - self.readiness
+        """0 easy .. 1 hard: 1 - 2 ** -sum(w s) over all checks, s their shortfalls, w of WEIGHTS.
+
+        It foretells how far a clip will be from what it should be; `readiness` takes all checks as
+        equally grave, this one as they were seen to matter. `kisslab bench temporal` says how well
+        it ranks.
+        """
+        return float(1 - 2 ** -sum(WEIGHTS.get(c.name, 0.0) * c.shortfall for c in self.checks))
 
     @property
     def problems(self) -> tuple[Check, ...]:
@@ -210,6 +220,9 @@ CAMERA = Limit(
     "one was seen from higher up: one head will look tilted when they face each other",
 )  # fmt: skip
 
+# How grave a shortfall is for the clip.
+WEIGHTS = {"roll": 0.3}
+
 
 def assess(photo: Photo, faces: Faces) -> Assessment:
     """What this photo makes hard: size, sharpness, pose, light, covered parts, expression.
@@ -256,7 +269,7 @@ def assess_portraits(photos: tuple[Photo, Photo], faces: tuple[Faces, Faces]) ->
 
 
 def _assessment(checks: list[Check]) -> Assessment:
-    shortfalls = [np.clip(1 - 2 * check.margin, 0, 3) for check in checks]
+    shortfalls = [check.shortfall for check in checks]
     return Assessment(tuple(checks), float(2 ** -np.sum(shortfalls)))
 
 
