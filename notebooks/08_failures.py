@@ -371,8 +371,8 @@ except ConsentError as error:
 
 # %%
 folder = Path(tempfile.mkdtemp())
-frames = np.repeat(one.pictures[2, 1][None], 8, axis=0)
-clip = make_clip(frames[:, :106, :], fps=8.0)
+frame = cv2.resize(one.pictures[2, 1], (288, 216), interpolation=cv2.INTER_CUBIC)
+clip = make_clip(np.repeat(frame[None], 8, axis=0), fps=8.0)
 notes = {"consent": check_consent([photo], ""), "photos": [photo.sha256[:12]], "style": "tender"}
 file = save(clip, folder / "kiss.mp4", run_record=notes)
 read_record(file)
