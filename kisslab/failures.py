@@ -153,7 +153,7 @@ def load_forecast() -> Forecast:
 
 
 def failure_curves(
-    kind: str, seed: int = SEED, *, steps: int = 5, frames: int = 4, size: int = 256
+    kind: str, seed: int = SEED, *, steps: int = 5, frames: int = 3, size: int = 256
 ) -> Curves:
     """Make one thing about a photo worse and worse, and measure what becomes of the clip.
 

@@ -219,7 +219,7 @@ photo = load_photo(path)
 detect = mesh_detector()
 found = assess(photo, detect(photo.rgb))
 
-total = sum(WEIGHTS.get(c.name, 0) * min(max(1 - 2 * c.margin, 0), 3) for c in found.checks)
+total = sum(WEIGHTS[c.name] * min(max(1 - 2 * c.margin, 0), 3) for c in found.checks)
 by_hand = 1 - 2**-total
 
 assert np.isclose(by_hand, found.difficulty)
