@@ -104,7 +104,7 @@ one = curves["tilted camera"]
 show.sheet(list(one.pictures[2]), ["photo, strength 0.5", "made of it", "exact"], columns=3)
 plt.gcf().set_size_inches(8, 2.3)
 show.snapshot(
-    "A tilted couple; the clip's last frame, in which the heads were levelled but not the shoulders; "
+    "A tilted couple; the clip's last frame, in which heads were levelled but shoulders were not; "
     "and the exact frame, tilted as a whole."
 )
 
