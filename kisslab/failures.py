@@ -1,17 +1,17 @@
 """When it goes wrong: hard photos sent through the pipeline, and how far off the clips are.
 
 (failure_curves, measure_trials, Curves, load_curves, forecast, Forecast, load_forecast, try_case,
-Trial, run_case, face_errors, film_measures)
+Trial, stages_of, face_errors, film_measures)
 `python -m kisslab.failures FOLDER` measures all curves anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from kisslab.faces import Faces, best_detector, find_faces, mesh_detector
 from kisslab.identity import align, embed_crops
 from kisslab.likeness import Detect, follow_faces
 from kisslab.photo import Photo
-from kisslab.pipeline import Pipeline, Run
+from kisslab.pipeline import Pipeline
 from kisslab.records import Result, record
 from kisslab.report import Measure
 from kisslab.studio.hard import KINDS, Film, HardCase, hard_case, to_contact
@@ -196,19 +196,29 @@ def load_curves(kind: str) -> Curves:
 
 
 def try_case(case: HardCase, find: Callable[[Photo, int], Faces] = find_small) -> Trial:
-    """Send a hard photo through the whole pipeline, and hold the clip against the exact frames."""
+    """Send a hard photo through the whole pipeline, and hold the clip against the exact frames.
+
+    A ValueError of any stage (no face was found, say) is a refusal; what `assess` said before it
+    is kept.
+    """
+    done: dict[str, Any] = {}
+    refused = ""
     try:
-        run = run_case(case, find)
-    except ValueError as error:  # a FaceError, or what a later stage can't go on with
-        made = np.stack([_nearer(case.photos[0].rgb, case)] * len(case.truth.frames))
-        lost = np.full((len(made), 2), LOST)
-        return Trial(case, None, show.to_uint8(made), lost, str(error))
-    made = np.stack([_nearer(frame, case) for frame in run.clip.frames])
-    return Trial(case, run.assessment, made, face_errors(made, case.truth), "")
+        for name, result in stages_of(case, find):
+            done[name] = result
+    except ValueError as error:
+        refused = str(error)
+    frames = [case.photos[0].rgb] * len(case.truth.frames) if refused else done["clip"].frames
+    made = show.to_uint8(np.stack([_nearer(frame, case) for frame in frames]))
+    lost = np.full((len(made), 2), LOST)
+    errors = lost if refused else face_errors(made, case.truth)
+    return Trial(case, done.get("assessment"), made, errors, refused)
 
 
-def run_case(case: HardCase, find: Callable[[Photo, int], Faces] = find_small) -> Run:
-    """Every stage's result. FaceError: the pipeline finds no two faces in the photo."""
+def stages_of(
+    case: HardCase, find: Callable[[Photo, int], Faces] = find_small
+) -> Iterator[tuple[str, Any]]:
+    """(name, result) as each stage of the pipeline ends."""
     photos = {photo.path: photo for photo in case.photos}
     pipeline = Pipeline(
         load=photos.__getitem__,
@@ -216,7 +226,7 @@ def run_case(case: HardCase, find: Callable[[Photo, int], Faces] = find_small) -
         compose=partial(compose, height=case.truth.frames.shape[1]),
         plan=partial(to_contact, frames=len(case.truth.frames)),
     )
-    return pipeline(*photos, consent=CONSENT)
+    return pipeline.stages(*photos, consent=CONSENT)
 
 
 def face_errors(made: UInt8[np.ndarray, "T H W 3"], truth: Film) -> Float[np.ndarray, "T 2"]:
@@ -304,9 +314,9 @@ def _mean(values: Float[np.ndarray, "*_n"]) -> float:
 
 
 def _words(trial: Trial) -> str:
-    """What `assess` finds wrong, each once, worst first."""
-    if trial.assessment is None:
-        return f"refused: {trial.refused}"
+    """What `assess` finds wrong, each once, worst first; or why there is no clip."""
+    if trial.refused or trial.assessment is None:
+        return f"refused: {trial.refused.partition(';')[0]}"
     return ", ".join(dict.fromkeys(check.name for check in trial.assessment.problems)) or "none"
 
 
