@@ -1,8 +1,8 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
 Reading order: photo, faces, assess, compose, cutout, head, expression, motion, tempo, guide,
-identity, samplers, noise, kiss, temporal, pipeline, video, measure, report. Importing this costs
-nothing: each name is loaded when it is first used.
+identity, samplers, noise, kiss, temporal, pipeline, video, watermark, provenance, verify, measure,
+report. Importing this costs nothing: each name is loaded when it is first used.
 """
 
 import lazy_loader
@@ -38,6 +38,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "report": ["Report"],
         "batch": ["Pair", "read_pairs", "run_batch"],
         "video": ["Clip", "load_clip", "make_clip", "read_record", "save"],
+        "verify": ["Verification"],  # verify itself has its module's name, as measure has
+        "provenance": ["Credential", "read_credential", "sign"],
+        "watermark": ["Watermark", "add_watermark", "choose_pattern", "read_watermark"],
         "zoo": ["ModelMissing", "find_model"],
     },
 )  # fmt: skip

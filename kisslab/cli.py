@@ -1,4 +1,7 @@
-"""The command line: make, batch, demo, models, lab, site, classroom, bench. (app, classroom)"""
+"""The command line: make, verify, batch, demo, models, lab, site, classroom, bench.
+
+(app, classroom)
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ app = typer.Typer(
 classroom = typer.Typer(help="For teachers: hand out the notebooks' exercises, and grade them.")
 app.add_typer(classroom, name="classroom")
 Photos = Annotated[list[Path], typer.Argument(help="One photo of a couple, or two portraits.")]
-Out = Annotated[Path, typer.Option("--output", "-o", help="An .mp4, .gif or .webp.")]
+Out = Annotated[Path, typer.Option("--output", "-o", help="An .mp4, .gif, .webp or .png.")]
 Style = Annotated[str, typer.Option(help="peck, tender, french, forehead or cheek.")]
 Seconds = Annotated[float, typer.Option(min=0.5, max=60, help="Length of the clip.")]
 Seed = Annotated[int, typer.Option(min=0, help="Chooses blinks, breath and gaze.")]
@@ -45,6 +48,25 @@ def make(
 ) -> None:
     """Make a kiss clip from one photo of a couple, or from two portraits."""
     _make(photos, output, style, seconds, seed, consent)
+
+
+@app.command()
+def verify(
+    files: Annotated[list[Path], typer.Argument(help="Clips or pictures.")],
+    trust: Annotated[
+        Path | None, typer.Option(help="A PEM file of certificates to trust, beside your own.")
+    ] = None,
+) -> None:
+    """Say what files tell of their origin, and what is missing. Exit code 1: not all is there."""
+    from kisslab.verify import verify as look
+
+    with _plain_errors():
+        seen = [look(path, trust) for path in files]
+    for one in seen:
+        typer.echo(f"{one.path}: {one.verdict}")
+        for finding in one.findings:
+            typer.echo(f"  {finding.name:13} {finding.state:8} {finding.sentence}")
+    raise typer.Exit(0 if all(one.whole for one in seen) else 1)
 
 
 @app.command()

@@ -46,7 +46,8 @@ def _hair_and_skin(
     """(hair colour, skin colour, contrast of strands), from above the face and inside it."""
     hull = cv2.convexHull(points[at.OVAL, :2].astype(np.int32))
     face = cv2.fillConvexPoly(np.zeros(alpha.shape, np.uint8), hull, 1)
-    skin = np.median(colour[cv2.erode(face, np.ones((15, 15))) > 0], axis=0)
+    border = max(1, int(min(15, rows.width / 3)))  # something must be left of a small face
+    skin = np.median(colour[cv2.erode(face, np.ones((border, border))) > 0], axis=0)
     y, x = np.ogrid[: alpha.shape[0], : alpha.shape[1]]
     above = (y < rows.forehead - 0.06 * rows.height) & (np.abs(x - rows.middle) < 0.4 * rows.width)
     above = above & (alpha > 0.9) & (face == 0) & (y > rows.y[0] + 0.02 * rows.height)

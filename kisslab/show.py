@@ -1,6 +1,6 @@
 """Everything that is drawn: matplotlib and HTML live here and nowhere else.
-(picture, strip, sheet, overlay, curve, curve_and_picture, heat, flow, flow_colors, player,
-snapshot, source, table, sentences, Html)
+(picture, strip, sheet, overlay, curve, curve_and_picture, panels, dots, heat, flow, flow_colors,
+player, snapshot, source, table, sentences, Html)
 
 Pictures are RGB, uint8 or float in [0, 1]. What draws takes `ax=None` and returns None; with no
 axes it makes a figure of its own. matplotlib is imported when something is drawn, not before.
@@ -153,6 +153,50 @@ def curve_and_picture(
     left.legend(**below)
     left.axvline(place, color="black", linewidth=1, linestyle=":")
     picture(image, title, right)
+
+
+def panels(
+    x: Num[np.ndarray, " n"],
+    groups: Mapping[str, Mapping[str, Num[np.ndarray, " n"]]],
+    x_label: str,
+    columns: int = 5,
+    ax: Axes | None = None,
+) -> None:
+    """A small diagram per group of curves, for quantities that share only their x.
+
+    groups: title, with the unit, to curves by name; a curve without a name needs no legend.
+    """
+    rows = -(-len(groups) // columns)
+    ax = ax or _figure(2.3 * columns, 1.9 * rows)
+    ax.set_axis_off()
+    for k, (title, series) in enumerate(groups.items()):
+        left, low = k % columns / columns, 1 - (k // columns + 0.8) / rows
+        small = ax.inset_axes([left, low, 0.75 / columns, 0.6 / rows])
+        for (name, y), colour, line in zip(series.items(), PALETTE, cycle(LINES), strict=False):
+            small.plot(x, y, line, marker="o", markersize=3, color=colour, label=name)
+        small.set_title(title, fontsize=9)
+        small.spines[["top", "right"]].set_visible(False)
+        small.tick_params(labelsize=7)
+        if any(series):
+            small.legend(frameon=False, fontsize=7)
+    ax.text(0.45, -0.02, x_label, ha="center", va="top", transform=ax.transAxes, fontsize=9)
+
+
+def dots(
+    groups: Mapping[str, Num[np.ndarray, "_n 2"]],
+    x_label: str,
+    y_label: str,
+    ax: Axes | None = None,
+) -> None:
+    """Places (x, y) by group, each group in its colour and shape, named in the legend."""
+    ax = ax or _figure(6.0, 3.4)
+    for (name, xy), colour, shape in zip(
+        groups.items(), cycle(PALETTE), cycle("os^Dv*"), strict=False
+    ):
+        ax.scatter(*xy.T, color=colour, marker=shape, s=26, label=name, edgecolors="white")
+    ax.set(xlabel=x_label, ylabel=y_label)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
 
 def heat(

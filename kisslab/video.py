@@ -1,10 +1,15 @@
-"""Stage 8: frames in, a marked file out. (make_clip, save, check_target, read_record, load_clip)"""
+"""Stage 8: frames in, a marked file out.
+(make_clip, save, check_target, load_clip, read_record, read_notes, add_mark, find_mark)
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -13,12 +18,15 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import av
+import cv2
 import numpy as np
-from jaxtyping import Num, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from jaxtyping import Float, Num, UInt8
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from kisslab import show
+from kisslab.provenance import find_signer, sign
 from kisslab.records import Result, atomic, record
+from kisslab.watermark import add_watermark, choose_pattern
 
 MARK = "AI-generated"
 GIF_FPS = 50  # browsers slow a GIF down whose frames stay less than two hundredths of a second
@@ -53,30 +61,38 @@ def save(
     mark: bool = True,
     run_record: Mapping[str, Any] | None = None,
     quality: int = 85,
+    watermark: bool = True,
+    signer: str | Path | None = None,
 ) -> Path:
-    """Write a clip as .mp4 (H.264), .gif or .webp; the name appears when the file is whole.
+    """Write a clip as .mp4 (H.264), .gif, .webp or .png; the name appears when the file is whole.
 
     mark: a visible 'AI-generated' in the corner. run_record: what made the clip (settings, seeds,
-    hashes of models), anything that JSON can hold; it goes into the metadata, see `read_record`.
-    quality: 0 to 100; a GIF has 256 colours at any quality.
-    Raises ValueError or TypeError before anything is written, OSError where writing fails.
+    hashes of models), anything that JSON can hold; it goes into the metadata, see `read_record`,
+    and into the signed credential. quality: 0 to 100; a GIF has 256 colours at any quality, a PNG
+    is exact. watermark: a mark that nobody sees, see kisslab.watermark. signer: a PEM file, see
+    `provenance.find_signer`. ValueError or TypeError before anything is written, OSError where
+    writing fails.
     """
-    path = check_target(path, clip.fps)
+    path = check_target(path, clip.fps, signer)
     if not 0 <= quality <= 100:
         raise ValueError(f"quality={quality} is not between 0 and 100")
     _check(clip.frames, clip.fps)
-    notes = json.dumps({"ai_generated": True, "software": "kisslab", "run": dict(run_record or {})})
-    frames = add_mark(clip.frames) if mark else iter(clip.frames)
+    run = json.dumps(dict(run_record or {}))
+    message = hashlib.sha256(run.encode()).hexdigest()[:8]
+    message = message if watermark else ""
+    frames = _marked(clip.frames, add_mark if mark else iter, message)
+    notes = _notes(run, MARK if mark else "", message)
     with atomic(path) as part:
         WRITERS[path.suffix.lower()](part, frames, clip, notes, quality)
+        sign(part, notes, signer)
     return path
 
 
-def check_target(path: str | Path, fps: float = 24.0) -> Path:
+def check_target(path: str | Path, fps: float = 24.0, signer: str | Path | None = None) -> Path:
     """The path, if a clip can be written there; ask before the work is done, not after it.
 
     ValueError for a suffix that no writer knows or more frames a second than a GIF can show,
-    FileNotFoundError for a missing folder.
+    FileNotFoundError for a missing folder. The certificate to sign with is checked too.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
@@ -94,6 +110,7 @@ def check_target(path: str | Path, fps: float = 24.0) -> Path:
         raise ValueError(f"{path.name[:40]}…: the name is too long")
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{path.parent}: no permission to write here")
+    find_signer(signer)
     return path
 
 
@@ -114,10 +131,16 @@ def load_clip(path: str | Path, max_frames: int = 300, max_side: int = 640) -> C
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The `run_record` that `save` put into a file. ValueError if there is none."""
+    return json.loads(read_notes(path))["run"]
+
+
+def read_notes(path: str | Path) -> str:
+    """The JSON that `save` put into a file's metadata; "run" holds the run's record. ValueError."""
     try:
-        notes = json.loads(READERS[Path(path).suffix.lower()](Path(path)))
-        return notes["run"]
-    except (KeyError, ValueError, TypeError, av.FFmpegError, ElementTree.ParseError) as error:
+        notes = READERS[Path(path).suffix.lower()](Path(path))
+        json.loads(notes)["run"]
+        return notes
+    except (*UNREADABLE, RecursionError, MemoryError) as error:
         raise ValueError(f"{path}: carries no record of a kisslab run") from error
 
 
@@ -133,6 +156,47 @@ def add_mark(frames: Iterable[Frame], text: str = MARK) -> Iterator[Frame]:
         corner = marked[-height:, -width:]
         corner[...] = corner * (1 - opacity) + colour * opacity + 0.5
         yield marked
+
+
+def find_mark(frames: Iterable[Frame], text: str = MARK) -> float:
+    """How much the corner looks like `add_mark`'s text: correlation of grey levels, mean of frames.
+
+    A copy of half the size has smaller letters than would be drawn on it: it is enlarged as well.
+    """
+    likeness = []
+    for frame in frames:
+        grey = frame.mean(axis=-1, dtype=np.float32)
+        scale = max(1.0, 500 / min(grey.shape))  # pixels; from there on letters grow with pictures
+        large = cv2.resize(grey, None, fx=scale, fy=scale)
+        likeness.append(max(_likeness(grey, text), _likeness(large, text)))
+    return float(np.mean(likeness))
+
+
+def _likeness(grey: Float[np.ndarray, "h w"], text: str) -> float:
+    """Correlation of the corner with the drawn text, within the patch; 0 if all is one grey."""
+    patch = _patch(text, *grey.shape)
+    inside = patch[..., 3] > 0
+    corner = grey[-len(patch) :, -patch.shape[1] :][inside]
+    return float(np.corrcoef(corner, patch[inside, 0])[0, 1]) if np.ptp(corner) else 0.0
+
+
+def _marked(
+    frames: UInt8[np.ndarray, "T H W 3"],
+    draw: Callable[[Iterable[Frame]], Iterator[Frame]],
+    message: str,
+    looks: int = 12,
+) -> Iterator[Frame]:
+    """Drawn on, and with the watermark of `message`, which is chosen on at most `looks` frames."""
+    if not message:
+        return draw(frames)
+    pattern = choose_pattern(draw(frames[:: -(-len(frames) // looks)]), message)
+    return add_watermark(draw(frames), pattern)
+
+
+def _notes(run: str, mark: str, watermark: str) -> str:
+    """JSON: what is said of the file itself, and the run's record, itself JSON."""
+    said = {"ai_generated": True, "software": "kisslab", "mark": mark, "watermark": watermark}
+    return f'{json.dumps(said)[:-1]}, "run": {run}}}'
 
 
 def _check(frames: Num[np.ndarray, "T H W 3"], fps: float) -> None:
@@ -236,6 +300,17 @@ def _write_webp(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, qua
     )  # fmt: skip
 
 
+def _write_png(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
+    """Animated where there is more than one frame; viewers that can't do it show the first."""
+    first, *rest = map(Image.fromarray, frames)
+    about = PngImagePlugin.PngInfo()
+    about.add_itxt("comment", notes)
+    first.save(
+        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 1), loop=0,
+        pnginfo=about,
+    )  # fmt: skip
+
+
 def _milliseconds(clip: Clip, step: int) -> list[int]:
     """How long each frame stays, in multiples of `step`; the rounding never adds up."""
     ends = np.arange(len(clip.frames) + 1) * 1000 / clip.fps
@@ -260,6 +335,11 @@ def _gif_notes(path: Path) -> str:
         return image.info["comment"].decode()
 
 
+def _png_notes(path: Path) -> str:
+    with Image.open(path, formats=["PNG"]) as image:
+        return image.info["comment"]
+
+
 def _webp_notes(path: Path) -> str:
     with Image.open(path) as image:
         return "".join(ElementTree.fromstring(image.info["xmp"]).itertext())
@@ -273,5 +353,8 @@ XMP = (
     '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{}</rdf:li></rdf:Alt></dc:description>'
     "</rdf:Description></rdf:RDF></x:xmpmeta>"
 )
-WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
-READERS = {".mp4": _mp4_notes, ".gif": _gif_notes, ".webp": _webp_notes}
+WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp, ".png": _write_png}
+READERS = {".mp4": _mp4_notes, ".gif": _gif_notes, ".webp": _webp_notes, ".png": _png_notes}
+# What readers raise on files that are damaged or of another kind; PyAV's own are among them.
+UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, ElementTree.ParseError)
+UNREADABLE += (av.FFmpegError, SyntaxError, EOFError, struct.error, zlib.error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 
+from kisslab.bench.difficulty import difficulty_rows
 from kisslab.bench.made import studio_cases
 from kisslab.bench.reported import contact_rows, trap_rows
 from kisslab.bench.rows import Row
@@ -15,7 +16,7 @@ CLIPS = 20  # held-out studio kisses
 
 
 def measure(clips: int = CLIPS) -> Iterator[Row]:
-    """Noise that moves, steadying, traps and contacts; most of the time goes into the clips."""
+    """Noise that moves, steadying, traps, contacts and hard photos; clips take most of the time."""
     yield from noise_rows()
     yield from trap_rows()
     yield from contact_rows()
@@ -24,3 +25,4 @@ def measure(clips: int = CLIPS) -> Iterator[Row]:
         model = load_kiss()
         yield from noise_error_rows(model, cases)
         yield from steady_rows(model, cases)
+        yield from difficulty_rows(work)

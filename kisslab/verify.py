@@ -1,0 +1,151 @@
+"""Reads back what `save` put into a file, and says what is missing. (verify, Verification, Finding)
+
+Four things travel with a clip, and each survives what another does not: the credential (any change
+breaks it), the record in the metadata (any program may drop it), the watermark (re-encoding and
+resizing leave it) and the visible mark (all but the scissors leave it).
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageSequence
+
+from kisslab.provenance import Credential, read_credential
+from kisslab.records import Result, record
+from kisslab.video import UNREADABLE, find_mark, load_clip, read_notes
+from kisslab.watermark import Watermark, read_watermark
+
+LIKENESS = 0.5  # of the corner to the visible mark: above where it is, see tests
+FRAMES = 60  # that are looked at
+PICTURES = (".gif", ".webp", ".png", ".jpg", ".jpeg")
+
+
+@record
+class Finding(Result):
+    """One thing that was looked for."""
+
+    name: str
+    state: str  # "there", "missing" or "wrong"
+    sentence: str
+
+
+@record
+class Verification(Result):
+    """What a file says of itself, and whether that can be true."""
+
+    path: str
+    findings: tuple[Finding, ...]
+    credential: Credential
+    watermark: Watermark
+    notes: str  # JSON of the metadata, or of the credential where the metadata lost it
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is there, and as kisslab left it."""
+        return all(finding.state == "there" for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        states = {finding.name: finding.state for finding in self.findings}
+        lost = [name for name, state in states.items() if state == "missing"]
+        wrong = [name for name, state in states.items() if state == "wrong"]
+        if wrong:
+            return f"changed since it was made: see {', '.join(wrong)}"
+        if not lost:
+            return "as kisslab made it: AI-generated, and says so"
+        if lost == list(states):
+            return "foreign: nothing of kisslab's is in it, which proves nothing about its origin"
+        return f"made with kisslab, and lost on its way: {', '.join(lost)}"
+
+    def plot(self, ax: object | None = None) -> None:
+        """The watermark's bits."""
+        self.watermark.plot(ax)
+
+
+def verify(path: str | Path, anchors: str | Path | None = None) -> Verification:
+    """Look for credential, record, watermark and visible mark in a clip or picture.
+
+    anchors: as in `read_credential`. OSError: no such file; ValueError: no picture can be read.
+    """
+    path = Path(path)
+    credential = read_credential(path, anchors)
+    metadata = _metadata(path)
+    notes = metadata or credential.notes
+    frames = _frames(path)
+    watermark = read_watermark(frames)
+    said: dict[str, Any] = json.loads(notes) if notes else {}
+    findings = (
+        _of_credential(credential),
+        _of_record(metadata, credential),
+        _of_watermark(watermark, said),
+        _of_mark(find_mark(frames), said),
+    )
+    return Verification(str(path), findings, credential, watermark, notes)
+
+
+def _of_credential(credential: Credential) -> Finding:
+    if credential.state == "missing":
+        sentence = "no content credential: it was never signed, or someone took it off"
+        return Finding("credential", "missing", sentence)
+    if not credential.whole:
+        problems = ", ".join(credential.problems) or "it can't be read"
+        return Finding("credential", "wrong", f"changed after it was signed ({problems})")
+    known = "" if credential.state == "trusted" else ", whom this machine does not know"
+    claim = "says that AI made it" if credential.generated else "does not say that AI made it"
+    sentence = f"unchanged since it was signed by {credential.signer}{known}; {claim}"
+    return Finding("credential", "there" if credential.generated else "wrong", sentence)
+
+
+def _of_record(metadata: str, credential: Credential) -> Finding:
+    if not metadata:
+        return Finding("record", "missing", "no record of a run in the metadata")
+    if credential.notes and credential.notes != metadata:
+        return Finding("record", "wrong", "the metadata say something else than what was signed")
+    run = json.loads(metadata)["run"]
+    words = [f"{key}={run[key]}" for key in ("kisslab", "style", "consent") if key in run]
+    return Finding("record", "there", ", ".join(words) or "a run of kisslab")
+
+
+def _of_watermark(watermark: Watermark, said: dict[str, Any]) -> Finding:
+    told = said.get("watermark", "")
+    if not watermark.message:
+        return Finding("watermark", "missing", "none can be read" + " (any more)" * bool(told))
+    if told and told != watermark.message:
+        sentence = f"{watermark.message}, but the record is of {told}: of another clip"
+        return Finding("watermark", "wrong", sentence)
+    sentence = f"{watermark.message}, the first digits of the sha256 of its run's record"
+    return Finding("watermark", "there", sentence)
+
+
+def _of_mark(likeness: float, said: dict[str, Any]) -> Finding:
+    if likeness > LIKENESS:
+        return Finding("visible mark", "there", "AI-generated, in the lower right corner")
+    if said.get("mark"):
+        return Finding("visible mark", "wrong", f"'{said['mark']}' was drawn, and is not there")
+    return Finding("visible mark", "missing", "none is to be seen in the lower right corner")
+
+
+def _metadata(path: Path) -> str:
+    try:
+        return read_notes(path)
+    except ValueError:
+        return ""
+
+
+def _frames(path: Path) -> UInt8[np.ndarray, "T H W 3"]:
+    """The first frames, of one size. ValueError if it is neither video nor picture."""
+    if path.suffix.lower() not in PICTURES:
+        return load_clip(path, FRAMES).frames
+    try:
+        with Image.open(path) as file:
+            pictures = islice(ImageSequence.Iterator(file), FRAMES)
+            return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: can't be read as a picture ({error})") from error

@@ -1,0 +1,255 @@
+"""Credentials and what `verify` says. Oracle: C2PA's own library checks what was signed with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from typer.testing import CliRunner
+
+from kisslab import provenance, video, zoo
+from kisslab.cli import app
+from kisslab.photo import load_photo
+from kisslab.provenance import find_signer, make_signer, read_credential, sign
+from kisslab.verify import Verification, verify
+from kisslab.video import Clip, load_clip, make_clip, read_notes, read_record, save
+
+SUFFIXES = ("mp4", "png", "gif", "webp")
+RUN = {"style": "tender", "consent": "agreed", "models": {"kiss": "0" * 64}, "fps": 24.0}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """A machine that has no certificate yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KISSLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("KISSLAB_SIGNING", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    rgb = (load_photo(zoo.data_path("portraits/couple_02.jpg")).rgb * 255).astype(np.uint8)
+    return make_clip(np.stack([np.roll(rgb, 3 * t, axis=1) for t in range(6)]), 24.0)
+
+
+@pytest.fixture(scope="module", params=SUFFIXES)
+def saved(request, clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(clip, tmp_path_factory.mktemp("saved") / f"kiss.{request.param}", run_record=RUN)
+
+
+@pytest.fixture(scope="module")
+def mp4(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(clip, tmp_path_factory.mktemp("saved") / "kiss.mp4", run_record=RUN)
+
+
+def states(seen: Verification) -> dict[str, str]:
+    return {finding.name: finding.state for finding in seen.findings}
+
+
+def test_save_signs_and_this_machine_trusts_itself(saved: Path) -> None:
+    credential = read_credential(saved)
+    assert credential.state == "trusted" and credential.generated and not credential.problems
+    assert json.loads(credential.notes)["run"] == RUN == read_record(saved)
+    assert credential.notes == read_notes(saved)
+
+
+def test_c2pa_itself_reads_models_and_source(mp4: Path) -> None:
+    import c2pa
+
+    with c2pa.Reader("video/mp4", mp4.open("rb")) as reader:
+        store = json.loads(reader.json())
+    assertions = {
+        a["label"]: a["data"] for a in store["manifests"][store["active_manifest"]]["assertions"]
+    }
+    (action,) = assertions["c2pa.actions.v2"]["actions"]
+    assert action["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
+    assert assertions["kisslab.run"]["models"] == RUN["models"]
+    assert store["validation_state"] == "Valid"
+    assert [s["code"] for s in store["validation_status"]] == ["signingCredential.untrusted"]
+
+
+def test_verify_finds_all_four(saved: Path) -> None:
+    seen = verify(saved)
+    assert seen.whole and set(states(seen).values()) == {"there"}, seen.findings
+    assert "as kisslab made it" in seen.verdict
+    assert seen.watermark.message == json.loads(seen.notes)["watermark"]
+
+
+def test_a_strange_machine_sees_it_whole_but_trusts_nobody(
+    mp4: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = find_signer()
+    monkeypatch.setenv("KISSLAB_CACHE", str(tmp_path))
+    assert read_credential(mp4).state == "valid"
+    assert "does not know" in verify(mp4).findings[0].sentence
+    assert read_credential(mp4, anchors=pem).state == "trusted"
+    assert not list(tmp_path.iterdir())  # looking makes no certificate
+
+
+def stripped(path: Path, out: Path) -> None:
+    """The same video stream in a new file."""
+    with av.open(str(path)) as old, av.open(str(out), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+
+
+def encoded(path: Path, out: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Its frames, changed and encoded by another program."""
+    frames = change(load_clip(path).frames)
+    video._write_mp4(out, iter(frames), Clip(frames, 24.0), "another program", 85)
+
+
+def half(frames: np.ndarray) -> np.ndarray:
+    return np.stack([cv2.resize(frame, None, fx=0.5, fy=0.5) for frame in frames])
+
+
+def painted(frames: np.ndarray) -> np.ndarray:
+    frames = frames.copy()
+    frames[:, 60:160, 60:160] = 0
+    return frames
+
+
+def flipped(path: Path, out: Path) -> None:
+    """One bit of the picture."""
+    data = bytearray(path.read_bytes())
+    data[data.index(b"mdat") + 2000] ^= 1
+    out.write_bytes(data)
+
+
+def reworded(path: Path, out: Path) -> None:
+    """The consent in the metadata says something else, and as many letters."""
+    out.write_bytes(path.read_bytes().replace(b'"consent": "agreed"', b'"consent": "coaxed"', 1))
+
+
+def transplanted(path: Path, out: Path) -> None:
+    """Another clip, and this one's credential: the box 'uuid' of the file (ISO 14496-12)."""
+    encoded(path, out, lambda frames: frames[::-1])
+    data = path.read_bytes()
+    start = data.index(b"uuid") - 4
+    size = int.from_bytes(data[start : start + 4], "big")
+    out.write_bytes(out.read_bytes() + data[start : start + size])
+
+
+TAMPERED = {
+    "stripped": (stripped, {"credential": "missing", "record": "missing", "watermark": "there"}),
+    "re-encoded": (
+        partial(encoded, change=np.copy),
+        {"credential": "missing", "watermark": "there"},
+    ),
+    "halved": (partial(encoded, change=half), {"credential": "missing", "visible mark": "there"}),
+    "painted on": (
+        partial(encoded, change=painted),
+        {"credential": "missing", "record": "missing"},
+    ),
+    "one bit": (flipped, {"credential": "wrong", "record": "there"}),
+    "reworded": (reworded, {"credential": "wrong", "record": "wrong"}),
+    "transplanted": (transplanted, {"credential": "wrong"}),
+}
+
+
+@pytest.mark.parametrize("way", TAMPERED)
+def test_what_was_done_to_a_file_is_said(way: str, mp4: Path, tmp_path: Path) -> None:
+    tamper, expected = TAMPERED[way]
+    out = tmp_path / "tampered.mp4"
+    tamper(mp4, out)
+    seen = verify(out)
+    assert not seen.whole and expected.items() <= states(seen).items(), seen.findings
+    word = "changed since" if "wrong" in states(seen).values() else "lost on its way: credential"
+    assert word in seen.verdict
+
+
+def test_a_foreign_file_has_nothing(clip: Clip, tmp_path: Path) -> None:
+    out = tmp_path / "holiday.mp4"
+    video._write_mp4(out, iter(clip.frames), clip, "holiday", 85)
+    seen = verify(out)
+    assert set(states(seen).values()) == {"missing"} and seen.verdict.startswith("foreign")
+    assert "proves nothing" in seen.verdict
+
+
+def test_the_mark_left_out_is_said_to_be_missing(clip: Clip, tmp_path: Path) -> None:
+    bare = save(clip, tmp_path / "bare.mp4", mark=False, watermark=False, run_record=RUN)
+    found = states(verify(bare))
+    assert found == {"credential": "there", "record": "there", "watermark": "missing",
+                     "visible mark": "missing"}  # fmt: skip
+
+
+def test_the_command_lists_what_it_finds(mp4: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["verify", str(mp4)])
+    assert done.exit_code == 0 and "as kisslab made it" in done.output
+    stripped(mp4, tmp_path / "cut.mp4")
+    done = CliRunner().invoke(app, ["verify", str(tmp_path / "cut.mp4")])
+    assert done.exit_code == 1 and "lost on its way: credential, record" in done.output
+    for name, words in (("missing.mp4", "No such file"), ("text.mp4", "can't be read")):
+        (tmp_path / "text.mp4").write_text("no video")
+        done = CliRunner().invoke(app, ["verify", str(tmp_path / name)])
+        assert done.exit_code == 2 and words in done.output
+
+
+def test_the_key_is_its_owner_s_alone_and_names_nobody(tmp_path: Path) -> None:
+    pem = make_signer(tmp_path / "deep" / "signing.pem")
+    assert pem.stat().st_mode & 0o777 == 0o600 and list(pem.parent.iterdir()) == [pem]
+    leaf, root = x509.load_pem_x509_certificates(pem.read_bytes())
+    leaf.verify_directly_issued_by(root)
+    name = leaf.subject.rfc4514_string()
+    assert os.uname().nodename not in name and Path.home().name not in name.split()
+    assert isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
+    old = pem.read_bytes()
+    assert make_signer(pem).read_bytes() == old  # what is there stays
+
+
+def test_processes_that_start_at_once_share_one_certificate(tmp_path: Path) -> None:
+    pem = tmp_path / "signing.pem"
+    with ProcessPoolExecutor(4) as pool:
+        list(pool.map(make_signer, [pem] * 12))
+    find_signer(pem)
+    assert list(tmp_path.iterdir()) == [pem]
+
+
+def test_your_own_certificate_signs(clip: Clip, tmp_path: Path, monkeypatch) -> None:
+    own = make_signer(tmp_path / "mine.pem")
+    path = save(clip, tmp_path / "kiss.gif", run_record=RUN, signer=own)
+    assert read_credential(path).state == "valid"
+    monkeypatch.setenv("KISSLAB_SIGNING", str(own))
+    assert read_credential(path).state == "trusted"
+    assert read_credential(save(clip, tmp_path / "env.gif")).state == "trusted"
+
+
+def test_what_is_no_certificate_is_refused_before_any_work(clip: Clip, tmp_path: Path) -> None:
+    (tmp_path / "text.pem").write_text("no key")
+    locked = tmp_path / "key-only.pem"
+    locked.write_bytes(find_signer().read_bytes().split(b"-----BEGIN CERT")[0])
+    for pem in (tmp_path / "text.pem", tmp_path / "missing.pem", locked):
+        with pytest.raises(ValueError, match=r"can't be signed with.*kisslab makes one"):
+            save(clip, tmp_path / "kiss.mp4", signer=pem)
+    assert not (tmp_path / "kiss.mp4").exists()
+
+
+def test_a_cache_that_can_t_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="set KISSLAB_CACHE to a folder"):
+        make_signer(tmp_path / "file" / "signing.pem")
+
+
+def test_no_manifest_is_fetched_from_an_address_in_the_file(mp4: Path) -> None:
+    context = json.dumps(provenance._settings())
+    assert '"remote_manifest_fetch": false' in context and '"ocsp_fetch": false' in context
+
+
+def test_only_known_kinds_are_signed(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("text")
+    with pytest.raises(ValueError, match=r"can't sign notes\.txt"):
+        sign(tmp_path / "notes.txt", '{"run": {}}')
