@@ -61,9 +61,9 @@ whole = plan_kiss(faces, style="peck", seconds=1.5, fps=12.0, seed=3)
 motion = whole.pick(range(2, 12))
 guide = draw_guide(photo, faces, motion)
 flow = guide.flow[:-1].astype(np.float32)  # pixels from each frame to the next; the last leads on
-guide.plot()
-plt.gcf().set_size_inches(9, 1.2)
-show.snapshot("Eight frames: two people turn to each other, come together, and kiss.")
+show.strip(guide.frames, count=6)
+plt.gcf().set_size_inches(6.6, 1.15)
+show.snapshot("Six frames: two people turn to each other, come together, and kiss.")
 
 # %% [markdown]
 # ## 1 · Ten good pictures
@@ -103,9 +103,10 @@ start = independent_noise(tuple(worlds.shape[1:]), seed=4)
 sigmas = karras_sigmas(20, high=500.0)
 one_by_one = [[*euler(exact(worlds[:, t]), start[t], sigmas)][-1].clean for t in range(10)]
 all_at_once = [*euler(exact(worlds), start, sigmas)][-1].clean
-titles = [name if t == 0 else str(t) for name in ("one by one", "all at once") for t in range(10)]
-show.sheet([*one_by_one, *all_at_once], titles, columns=10)
-plt.gcf().set_size_inches(11, 2.1)
+titles = [f"{name}, {t}" for name in ("one by one", "all at once") for t in range(2, 8)]
+show.sheet([*one_by_one[2:8], *all_at_once[2:8]], titles, columns=6)
+plt.gcf().set_size_inches(7, 2.1)
+[text.set_fontsize(7) for text in plt.gca().texts]
 show.snapshot("Upper row: the wall's colour jumps from frame to frame. Lower row: it stays.")
 
 # %% [markdown]
@@ -156,9 +157,9 @@ steps, moved = [q], q
 for _ in range(16):
     moved = (moved + np.roll(moved, 1, axis=1)) / 2
     steps.append(moved)
-show.sheet([0.5 + steps[n][:48, :64] / 6 for n in (0, 1, 4, 16)], ["fresh", "after 1 step",
-    "after 4", "after 16"], columns=4)  # fmt: skip
-plt.gcf().set_size_inches(9, 2)
+names = {0: "fresh", 1: "after 1 step", 4: "after 4", 16: "after 16"}
+show.sheet([0.5 + steps[n][:24, :32] / 6 for n in names], list(names.values()), columns=4)
+plt.gcf().set_size_inches(6.6, 1.5)
 show.snapshot("Coloured noise that becomes grey streaks while it is shifted 1, 4 and 16 times.")
 
 # %% [markdown]
@@ -267,8 +268,8 @@ def stays(noise):
 
 def draw_noise(kind, frame):
     noise = kinds[kind]
-    figure, axes = plt.subplots(1, 2, figsize=(7.6, 2.9), layout="constrained")
-    show.picture(0.5 + noise[frame] / 6, f"{kind}, frame {frame}", ax=axes[0])
+    figure, axes = plt.subplots(1, 2, figsize=(5.6, 2.2), layout="constrained")
+    show.picture(0.5 + noise[frame, 90:138, 60:124] / 6, f"{kind}, frame {frame}", ax=axes[0])
     later = follow(noise[frame + 1], flow[frame], cv2.INTER_NEAREST)
     change = np.where(seen[frame], np.abs(later - noise[frame]).mean(axis=-1), np.nan)
     axes[1].set_title("change along the flow", fontsize=9)
@@ -293,7 +294,7 @@ scores = {
     "|Moran's I|, worst": [max(abs(moran(f)) for f in n) for n in kinds.values()],
     "stays with people": [stays(n) for n in kinds.values()],
 }
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.1), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7, 1.7), layout="constrained")
 for ax, (name, values), colour in zip(axes, scores.items(), show.PALETTE, strict=False):
     ax.barh(list(kinds), values, color=colour)
     ax.set_xlabel(name)
@@ -343,12 +344,12 @@ ends = {name: [*sample(told, model, noise=noise)][-1] for name, noise in noises.
 clips = {name: paint(guide, told, end, model).frames for name, end in ends.items()}
 
 # %%
-crop = np.s_[20:180, 10:130]
-rows = [clips[name][t][crop] for name in clips for t in (3, 4, 5, 6)]
-show.sheet(rows, [f"{name}, {t}" for name in clips for t in (3, 4, 5, 6)], columns=4)
-plt.gcf().set_size_inches(6.6, 6.6)
+crop = np.s_[20:180, 10:120]
+rows = [clips[name][t][crop] for name in clips for t in (3, 4, 5)]
+show.sheet(rows, [f"{name}, {t}" for name in clips for t in (3, 4, 5)], columns=3)
+plt.gcf().set_size_inches(3.9, 5.4)
 show.snapshot(
-    "Four frames of the person on the left for three kinds of noise; the specks around the head "
+    "Three frames of the person on the left for three kinds of noise; the specks around the head "
     "change in every frame in the first row and less in the others."
 )
 
@@ -443,10 +444,13 @@ with spatial_only(model.unet):
     without_time = influence()
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(7, 2.9), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 2.4), layout="constrained")
 for ax, table, name in zip(axes, (with_time, without_time), ("on", "off"), strict=True):
-    drawn = ax.imshow(np.log10(np.maximum(table, 1e-4)), cmap="viridis", vmin=-3, vmax=0)
-    ax.set(title=f"layers of time {name}", xlabel="frame that answers", ylabel="frame touched")
+    level = np.log10(np.maximum(table, 1e-4))
+    drawn = ax.pcolormesh(level, cmap="viridis", vmin=-3, vmax=0)
+    ax.set(xlabel="frame that answers", ylabel="frame touched", aspect="equal")
+    ax.set_title(f"layers of time {name}", fontsize=9)
+    ax.invert_yaxis()
 figure.colorbar(drawn, ax=axes, label="log10 of the answer")
 show.snapshot(
     "Layers on: a bright diagonal and some light everywhere. Off: the diagonal alone, on black."
@@ -476,9 +480,9 @@ def draw_layers(frame, shown):
     else:
         pictures = [0.5 + c[frame + 1] - follow(c[frame], flows.behind[frame + 1])
                     for c in (on, off)]  # fmt: skip
-        names = ["on: change to the next frame", "off: change to the next frame"]
+        names = ["on: change to the next", "off: change to the next"]
     show.sheet(pictures, names, columns=2)
-    plt.gcf().set_size_inches(7.6, 3.1)
+    plt.gcf().set_size_inches(5.6, 2.3)
 
 
 explore(
@@ -520,7 +524,7 @@ along = (past / 2 + film[t] + future / 2) / 2
 careful = (known_past * past + film[t] + known_future * future) / (1 + known_past + known_future)
 means = {"plain mean": plain, "along the flow": along, "without the hidden": careful}
 show.sheet([m[20:180, 40:216] for m in means.values()], list(means), columns=3)
-plt.gcf().set_size_inches(8, 2.7)
+plt.gcf().set_size_inches(6.3, 2.1)
 show.snapshot("A plain mean shows three of everything; along the flow, ghosts beside the heads; "
               "without what is hidden, a clean frame.")  # fmt: skip
 
@@ -554,10 +558,10 @@ def steadied_by(flow_from, radius, tolerance):
 
 def draw_steadied(flow_from, radius, tolerance):
     steadied = steadied_by(flow_from, radius, tolerance)
-    _, axes = plt.subplots(1, 3, figsize=(9.6, 2.7), layout="constrained")
+    _, axes = plt.subplots(1, 3, figsize=(7.6, 2.1), layout="constrained")
     before, after = error_of(steadied.before), error_of(steadied.frames)
-    show.picture(steadied.before[5], f"before: warping error {before:.2f}", ax=axes[0])
-    show.picture(steadied.frames[5], f"after: {after:.2f} thousandths", ax=axes[1])
+    show.picture(steadied.before[5], f"before: error {before:.2f}", ax=axes[0])
+    show.picture(steadied.frames[5], f"after: {after:.2f} (thousandths)", ax=axes[1])
     show.heat(steadied.before[5], steadied.taken[5], ax=axes[2], label="from others", limits=(0, 1))
 
 
@@ -598,15 +602,15 @@ f = clip_flows(coarse).ahead[1]
 guesses = {
     "repeat the last": coarse[1],
     "cross-dissolve": (coarse[1] + coarse[2]) / 2,
-    "half of the way, by hand": (follow(coarse[1], -f / 2) + follow(coarse[2], f / 2)) / 2,
+    "halfway, by hand": (follow(coarse[1], -f / 2) + follow(coarse[2], f / 2)) / 2,
     "interpolate": interpolate(coarse)[3],
 }
 where = fine.layers[3:4] > 0
 found = [psnr(g[None], hidden[None], where) for g in guesses.values()]
 names = [f"{name}: {value:.1f} dB" for name, value in zip(guesses, found, strict=True)]
-show.sheet([g[20:180, 40:216] for g in [*guesses.values(), hidden]], [*names, "the hidden frame"],
-           columns=3)  # fmt: skip
-plt.gcf().set_size_inches(9, 5.6)
+pictures = [g[20:180, 40:216] for g in [*guesses.values(), hidden]]
+show.sheet(pictures, [*names, "the hidden frame"], columns=3)
+plt.gcf().set_size_inches(6.3, 3.9)
 show.snapshot("A cross-dissolve shows two heads each; half of the way is nearly the hidden frame.")
 
 # %%
@@ -624,7 +628,7 @@ assert np.isclose(found[3], by_skimage)
 # %%
 paced = pace(whole, faces)
 paced.plot()
-plt.gcf().set_size_inches(8, 2.4)
+plt.gcf().set_size_inches(6.6, 2)
 show.snapshot("Speed over time: the paced one has a lower and broader hump.")
 
 # %%
@@ -655,10 +659,9 @@ films = {
     "swapped": swapped(true, planned_points(motion, faces)),
     "guide": guide.frames,
 }
-show.sheet([f[k] for f in films.values() for k in (2, 7)], [f"{n}, {k}" for n in films for k in (
-    2, 7)], columns=4)  # fmt: skip
-plt.gcf().set_size_inches(8.6, 5.6)
-show.snapshot("Frames 2 and 7 of the true film, of four broken ones, and of the guide.")
+show.sheet([f[6] for f in films.values()], list(films), columns=6)
+plt.gcf().set_size_inches(9, 1.35)
+show.snapshot("Frame 6 of the true film, of four broken ones, and of the guide.")
 
 # %%
 judge = partial(measure_clip, photo=photo, faces=faces, motion=motion, guide=guide)
@@ -684,7 +687,7 @@ COLUMNS = {  # name in the report: (title, whether more is better)
 values = np.array([[reports[film][c] for c in COLUMNS] for film in films])
 signs = np.array([1 if up else -1 for _, up in COLUMNS.values()])
 best = 1 + np.argmax((values * signs)[1:], axis=0)
-plt.figure(figsize=(10, 2.7), layout="constrained")
+plt.figure(figsize=(8.6, 2.4), layout="constrained")
 cells = plt.table(
     [[f"{v:.3g}" for v in row] for row in values], rowLabels=list(films), loc="center",
     colLabels=[title for title, _ in COLUMNS.values()], cellLoc="center",
@@ -692,7 +695,7 @@ cells = plt.table(
 for column, row in enumerate(best):
     cells[row + 1, column].set(facecolor=show.PALETTE[4], fill=True)
 cells.auto_set_font_size(False)
-cells.set_fontsize(10)
+cells.set_fontsize(9)
 for (row, _), cell in cells.get_celld().items():
     cell.set_height(0.24 if row == 0 else 0.12)
 plt.axis("off")
@@ -735,7 +738,7 @@ warned
 
 # %%
 reports["swapped"].plot()
-plt.gcf().set_size_inches(10, 3.9)
+plt.gcf().set_size_inches(8.6, 3.4)
 show.snapshot("Curves of the swapped film: faces are less like their own photo than the other's.")
 
 # %% [markdown]
@@ -770,7 +773,7 @@ assert np.isclose(own, report.likeness.own[3, 0], atol=0.01)
 # %%
 final = steady(clips["warped"], flows).frames
 reports["painted"] = judge(make_clip(final, 12.0), truth=true)
-_, axes = plt.subplots(1, 2, figsize=(9.4, 3), layout="constrained", sharey=True)
+_, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained", sharey=True)
 for person, ax in enumerate(axes):
     for name, colour, dash in zip(("true", "guide", "painted"), show.PALETTE, ("-", "--", "-."),
                                   strict=False):  # fmt: skip
@@ -817,7 +820,7 @@ for person in (0, 1):
 looked = metrics.known_ways(guide.layers, guide.confidence, flow)
 asked = {name: 1e3 * np.nanmean(metrics.warping_error(c, flow, looked))
          for name, c in {**clips, "the guide": guide.frames}.items()}  # fmt: skip
-_, axes = plt.subplots(1, 2, figsize=(9.2, 3), layout="constrained", width_ratios=(1.3, 1))
+_, axes = plt.subplots(1, 2, figsize=(7.4, 2.4), layout="constrained", width_ratios=(1.3, 1))
 places = np.arange(len(asked))
 axes[0].barh(
     places + 0.2, list(errors.values()), 0.4, color=show.PALETTE[0], label="all that is seen"
@@ -861,8 +864,11 @@ assert errors["independent"] > 1.2 * errors["the guide"]
 blurs = np.arange(0, 2.01, 0.1).round(1)
 inside = guide.layers > 0
 left = np.array([sharpness(blurred(film, b) if b else film, film, inside) for b in blurs])
-show.curve(blurs, {"sharpness": left}, x_label="blur (pixels)", y_label="sharpness / guide's")
-plt.axhline(0.5, color="black", linestyle=":")
+_, ax = plt.subplots(figsize=(5, 2), layout="constrained")
+show.curve(
+    blurs, {"sharpness": left}, ax=ax, x_label="blur (pixels)", y_label="sharpness / guide's"
+)
+ax.axhline(0.5, color="black", linestyle=":")
 show.snapshot("Sharpness falls from 1, slowly, then steeply, then slowly; a line at a half.")
 
 # %%
@@ -974,7 +980,7 @@ verdict
 
 # %%
 masks = {"there and back, from the pictures": right, "what the plan knows": flows.hidden_ahead[4]}
-figure, axes = plt.subplots(1, 2, figsize=(7, 2.5), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(5.4, 2), layout="constrained")
 for ax, (name, mask) in zip(axes, masks.items(), strict=True):
     show.picture(np.where(mask[..., None], [0.84, 0.37, 0.0], film[4]), name, ax=ax)
 show.snapshot("Expected: orange strips before both heads. Right: those of the plan, much alike.")
