@@ -278,9 +278,10 @@ def figure_bytes(dots_per_inch: int = 76, quality: int = 62, colours: int = 64) 
     It is closed, so that a notebook does not show it a second time.
     """
     from matplotlib import pyplot
+    from matplotlib.image import AxesImage
 
     figure, memory = pyplot.gcf(), io.BytesIO()
-    if any(ax.images for ax in figure.axes):
+    if figure.findobj(AxesImage):  # those of axes within axes are not in figure.axes
         options = {"quality": quality, "optimize": True}
         figure.savefig(memory, format="jpeg", dpi=dots_per_inch, pil_kwargs=options)
     else:

@@ -248,3 +248,9 @@ def test_a_snapshot_is_a_described_picture_and_closes_its_figure() -> None:
     assert photo.html.startswith('<img src="data:image/jpeg;base64,')
     assert 'alt="a &quot;rising&quot; line"' in lines.html
     assert len(lines.html) < 8000
+
+
+def test_a_picture_in_axes_within_axes_keeps_its_colours_in_a_snapshot() -> None:
+    x = np.arange(9.0)
+    show.curve_and_picture(x, {"a line": x}, np.zeros((6, 8, 3)), "worst", 3.0)
+    assert show.snapshot("a curve and a picture").html.startswith('<img src="data:image/jpeg')
