@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import zipfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -158,17 +160,39 @@ def _warp(
 
 
 def _unpacked(path: Path) -> Path:
-    """The folder beside a model's zip file, made once."""
+    """The folder beside a model's zip file, made once; under its name it is whole."""
     folder = path.with_suffix("")
     if not folder.is_dir():
         try:
-            with zipfile.ZipFile(path) as file:
-                file.extractall(folder)
+            with (
+                zipfile.ZipFile(path) as file,
+                tempfile.TemporaryDirectory(dir=path.parent) as part,
+            ):
+                file.extractall(Path(part) / "whole")
+                _named_once(Path(part) / "whole", folder)
         except PermissionError as error:
             raise zoo.ModelMissing(
                 f"{path}: can't be unpacked beside itself; unpack it elsewhere and give the folder"
             ) from error
     return folder
+
+
+def _named_once(part: Path, folder: Path) -> None:
+    """Rename a folder; where another process was quicker, its folder stays."""
+    try:
+        part.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def _opened(file: Path, get_model: Callable[[str], Any]) -> Any:
+    """ValueError: the file is damaged. insightface and onnxruntime have no error of their own."""
+    try:
+        return get_model(str(file))
+    except Exception as error:
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{file}: can't be loaded as a model ({words}); fetch it anew") from error
 
 
 @lru_cache(maxsize=4)
@@ -178,7 +202,7 @@ def _recogniser(place: Path) -> Any:
 
     files = [place] if place.is_file() else sorted(place.glob("*.onnx"), reverse=True)
     for file in files:
-        model = get_model(str(file))
+        model = _opened(file, get_model)
         if model is not None and model.taskname == "recognition":
             return model
     names = ", ".join(file.name for file in files)
