@@ -90,10 +90,16 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 OPENERS: dict[str, tuple[Callable[[Path], object], ...]] = {
-    "jpg": (load_photo,), "png": (load_photo,), "tif": (load_photo,),
-    "json": (Keyframes.from_json,), "csv": (read_pairs,), "npz": (Faces.load,),
-    "mp4": (load_clip, read_notes, read_credential), "gif": (verify, read_notes), "webp": (verify, read_notes),
-}  # fmt: skip
+    "jpg": (load_photo,),
+    "png": (load_photo,),
+    "tif": (load_photo,),
+    "json": (Keyframes.from_json,),
+    "csv": (read_pairs,),
+    "npz": (Faces.load,),
+    "mp4": (load_clip, read_notes, read_credential),
+    "gif": (verify, read_notes),
+    "webp": (verify, read_notes),
+}
 values = st.sampled_from([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x80", b"", b'"'])
 changes = st.lists(st.tuples(st.floats(0, 0.999), values), max_size=8)
 
