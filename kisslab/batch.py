@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from kisslab.cluster import connect
 from kisslab.photo import FORMATS, Photo
 from kisslab.pipeline import Pipeline
 from kisslab.plan import find_style
-from kisslab.records import Result, record
+from kisslab.records import Result, read_text, record
 from kisslab.video import check_target, read_record
 
 if TYPE_CHECKING:
@@ -208,15 +209,15 @@ def _table_pairs(path: Path) -> Iterator[Pair]:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Number and cells of each line under the header that says anything."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is no text in UTF-8; save the table as CSV UTF-8") from error
+    text = read_text(path)
     header = text.partition("\n")[0]
     table = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    _check_columns(path, [name.strip() for name in table.fieldnames or ()])
+    try:
+        _check_columns(path, [name.strip() for name in table.fieldnames or ()])
+    except csv.Error as error:
+        raise ValueError(f"{path.name}, line 1: {error}; is it a table?") from error
     table.fieldnames = [name.strip() for name in table.fieldnames or ()]
-    for cells in table:
+    for cells in _cells(table, path.name):
         if None in cells:
             raise ValueError(
                 f"{path.name}, line {table.line_num}: more cells than columns; put a name with a "
@@ -225,6 +226,15 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         said = {name: cell.strip() for name, cell in cells.items() if cell and cell.strip()}
         if said:
             yield table.line_num, said
+
+
+def _cells(table: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
+    """The table's lines; what csv can't read is a ValueError with its line."""
+    try:
+        yield from table
+    except csv.Error as error:
+        where = f"{name}, line {table.line_num}"
+        raise ValueError(f"{where}: {error}; is a quote left open?") from error
 
 
 def _check_columns(path: Path, names: list[str]) -> None:
@@ -244,7 +254,7 @@ def _number(cells: dict[str, str], name: str, kind: type[Any]) -> Any:
         number = None if cell is None else kind(cell)
     except ValueError:
         number = -1
-    if number is not None and not number >= 0:
+    if number is not None and not 0 <= number < math.inf:
         what = "a whole number from 0" if kind is int else "a number of seconds, 2.5 for example"
         raise ValueError(f"{name}={cell!r} is not {what}")
     return number

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -127,10 +128,7 @@ def similarity(
 
 def pack_folder(model: str | Path) -> Path:
     """The insightface model folder, or the .onnx file, that `model` names. ModelMissing."""
-    roots = [zoo.data_path("models/insightface"), Path.home() / ".insightface"]
-    if os.environ.get("KISSLAB_MODELS"):
-        roots.insert(0, Path(os.environ["KISSLAB_MODELS"]) / "insightface")
-    places = [Path(model).expanduser(), *(root / "models" / model for root in roots)]
+    places = [Path(model).expanduser(), *(root / model for root in pack_roots())]
     for place in places:
         if place.is_file() or any(place.glob("*.onnx")):
             return place
@@ -141,6 +139,14 @@ def pack_folder(model: str | Path) -> Path:
         f"{model}: neither a recognition .onnx nor an insightface model folder with one\nLooked in:"
         f"{looked}\nTo do: name a folder that is there, or leave the model out to use {OURS}."
     )
+
+
+def pack_roots() -> list[Path]:
+    """Where packs lie, best first: KISSLAB_MODELS, the packaged ones, insightface's own folder."""
+    roots = [zoo.data_path("models/insightface"), Path.home() / ".insightface"]
+    if os.environ.get("KISSLAB_MODELS"):
+        roots.insert(0, Path(os.environ["KISSLAB_MODELS"]) / "insightface")
+    return [root / "models" for root in roots]
 
 
 def _warp(
@@ -158,12 +164,16 @@ def _warp(
 
 
 def _unpacked(path: Path) -> Path:
-    """The folder beside a model's zip file, made once."""
+    """The folder beside a model's zip file, made once; under its name it is whole."""
     folder = path.with_suffix("")
     if not folder.is_dir():
         try:
-            with zipfile.ZipFile(path) as file:
-                file.extractall(folder)
+            with (
+                zipfile.ZipFile(path) as file,
+                tempfile.TemporaryDirectory(dir=path.parent) as part,
+            ):
+                file.extractall(Path(part) / "whole")
+                _named_once(Path(part) / "whole", folder)
         except PermissionError as error:
             raise zoo.ModelMissing(
                 f"{path}: can't be unpacked beside itself; unpack it elsewhere and give the folder"
@@ -171,14 +181,35 @@ def _unpacked(path: Path) -> Path:
     return folder
 
 
+def _named_once(part: Path, folder: Path) -> None:
+    """Rename a folder; where another process was quicker, its folder stays."""
+    try:
+        part.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def load_onnx(file: Path) -> Any:
+    """insightface's object for a model's file, None for a kind that it does not know.
+
+    ValueError: damaged. insightface, onnx and onnxruntime raise errors of all kinds on such files.
+    """
+    from insightface.model_zoo import get_model  # a second or two: only once it is needed
+
+    try:
+        return get_model(str(file))
+    except Exception as error:
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{file}: can't be loaded as a model ({words}); fetch it anew") from error
+
+
 @lru_cache(maxsize=4)
 def _recogniser(place: Path) -> Any:
     """insightface's recognition object of a file, or of the first file of a folder that has one."""
-    from insightface.model_zoo import get_model  # a second or two: only once it is needed
-
     files = [place] if place.is_file() else sorted(place.glob("*.onnx"), reverse=True)
     for file in files:
-        model = get_model(str(file))
+        model = load_onnx(file)
         if model is not None and model.taskname == "recognition":
             return model
     names = ", ".join(file.name for file in files)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kisslab import zoo
-from kisslab.records import Result, atomic, record
+from kisslab.records import Result, atomic, read_text, record
 
 RANGES = {  # of the values that a plan may hold: degrees, shares, inter-ocular distances
     "gap": (0.0, 50.0),
@@ -127,7 +127,7 @@ def _schema() -> dict[str, object]:
 
 def _read_plan(path: Path) -> dict[str, object]:
     try:
-        data = json.loads(path.read_text(), parse_int=float, parse_constant=_refuse)
+        data = json.loads(read_text(path), parse_int=float, parse_constant=_refuse)
         jsonschema.validate(data, _schema())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name}: not JSON ({error}); save a plan with to_json") from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from diffusers.models.resnet import SpatioTemporalResBlock
 from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 from einops import rearrange
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -88,21 +90,13 @@ def load_kiss(folder: str | Path | None = None) -> KissModel:
 
     FileNotFoundError names what is missing.
     """
-    place = _checked(folder, "kiss")
-    unet = UNetSpatioTemporalConditionModel.from_pretrained(
-        place, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-    )
+    unet = _loaded(UNetSpatioTemporalConditionModel, _checked(folder, "kiss"))
     return KissModel(unet.eval(), load_codec(folder))
 
 
 def load_codec(folder: str | Path | None = None) -> Codec:
     """The codec alone. FileNotFoundError if there is none."""
-    codec = Codec.from_pretrained(
-        _checked(folder, "codec"),
-        local_files_only=True,
-        use_safetensors=True,
-        torch_dtype=torch.float32,
-    )
+    codec = _loaded(Codec, _checked(folder, "codec"))
     return codec.eval().to(memory_format=torch.channels_last)
 
 
@@ -380,6 +374,23 @@ def resized(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     smaller = shape[0] < picture.shape[0]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return cv2.resize(np.ascontiguousarray(picture), shape[1::-1], interpolation=how)
+
+
+def _loaded(kind: type[Any], place: Path) -> Any:
+    """A network from its folder: safetensors alone: a pickle may run code. ValueError: damaged."""
+    try:
+        return kind.from_pretrained(
+            place, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+        )
+    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        raise ValueError(f"{place}: damaged or of another kind ({_line(error)})") from error
+    except (RuntimeError, MemoryError, RecursionError, SafetensorError) as error:
+        raise ValueError(f"{place}: its weights can't be loaded ({_line(error)})") from error
+
+
+def _line(error: BaseException, width: int = 200) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())[:width] or type(error).__name__
 
 
 def _checked(folder: str | Path | None, name: str) -> Path:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from kisslab import __version__, video, zoo
 from kisslab.assessment import Assessment, assess, assess_portraits
 from kisslab.composite import Composite, compose
-from kisslab.consent import check_consent
+from kisslab.consent import check_ages, check_consent
 from kisslab.cutout import Cutout, cut_out
 from kisslab.faces import Faces, find_faces
 from kisslab.guide import Guide, draw_guide
@@ -37,6 +37,7 @@ class Run(Result):
     composite: Composite | None  # how two portraits became one picture
     photo: Photo  # the couple
     faces: Faces
+    ages: str  # how old they look, or why nobody looked
     assessment: Assessment
     cutout: Cutout
     motion: Motion
@@ -54,6 +55,7 @@ class Run(Result):
         return {
             "kisslab": __version__,
             "consent": self.consent,
+            "ages": self.ages,
             "photos": [{"name": Path(p.path).name, "sha256": p.sha256} for p in self.photos],
             "faces_by": self.faces.detector,
             "models": {m.name: m.sha256 for m in zoo.MODELS if m.name in self.faces.models}
@@ -85,6 +87,7 @@ class Pipeline(Result):
     load: Callable[[str | Path], Photo] = load_photo
     compose: Callable[..., Composite] = compose
     find: Callable[[Photo, int], Faces] = find_faces
+    ages: Callable[[tuple[Photo, ...], Photo, Faces], str] = check_ages
     assess: Callable[[Photo, Faces], Assessment] = assess
     assess_portraits: Callable[..., Assessment] = assess_portraits
     cut: Callable[[Photo, Faces], Cutout] = cut_out
@@ -109,6 +112,7 @@ class Pipeline(Result):
         yield "photo", photo
         faces = couple.faces if couple else self.find(photo, 2)
         yield "faces", faces
+        yield "ages", self.ages(photos, photo, faces)
         if couple:  # what was given is assessed, not what composing made of it
             yield "assessment", self.assess_portraits(couple.sources, couple.source_faces)
         else:

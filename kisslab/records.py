@@ -1,6 +1,6 @@
 """Results as records: frozen dataclasses that show, save and load themselves.
 
-(record, Result, atomic, describe)
+(record, Result, atomic, read_text, describe)
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ import numpy as np
 from typing_extensions import dataclass_transform
 
 Self = TypeVar("Self", bound="Result")
+MAX_TEXT = 32 * 2**20  # bytes; plans and tables of people have a thousandth
+# A record that unpacks to so much more than the file is a bomb, not pictures: they pack tenfold.
+MAX_RATIO, SMALL = 500, 256 * 2**20
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -108,6 +111,21 @@ class atomic:
             self.part.unlink(missing_ok=True)
 
 
+def read_text(path: str | Path) -> str:
+    """The text of a plan or a table. ValueError: no ordinary file, too large, or not UTF-8."""
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: is not an ordinary file; give one with text in it")
+    if path.stat().st_size > MAX_TEXT:
+        raise ValueError(f"{path}: is larger than {MAX_TEXT >> 20} MB; is it the right file?")
+    try:
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: is no text in UTF-8; from a spreadsheet, save the table as CSV UTF-8"
+        ) from error
+
+
 def describe(value: Any) -> tuple[str, str, str]:
     """Deterministic text for a value: (shape or value, dtype or type, range)."""
     if isinstance(value, np.ndarray):
@@ -153,6 +171,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
         arrays = np.load(path, allow_pickle=False)
         if not isinstance(arrays, np.lib.npyio.NpzFile) or "__header__" not in arrays:
             raise zipfile.BadZipFile("no header")
+        _check_room(Path(path), arrays.zip.infolist())
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise ValueError(f"{path}: not a kisslab record; write one with .save(path)") from error
     with arrays:
@@ -165,8 +184,23 @@ def _opened(path: str | Path) -> Iterator[Any]:
             KeyError,
             StopIteration,
             TypeError,
+            AttributeError,
+            OverflowError,
+            MemoryError,
+            RecursionError,
+            NotImplementedError,
         ) as error:
             raise ValueError(f"{path}: damaged ({error}); write it again") from error
+
+
+def _check_room(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    """ValueError for a bomb, before anything of it is unpacked."""
+    size = sum(member.file_size for member in members)
+    packed = max(1, sum(member.compress_size for member in members))
+    if size > SMALL and size > MAX_RATIO * packed:
+        raise ValueError(
+            f"{size / 1e9:.1f} GB in a file of {packed / 1e6:.1f} MB; that is no record"
+        )
 
 
 def _pack(result: Result, prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ from kisslab.watermark import add_watermark, choose_pattern
 
 MARK = "AI-generated"
 GIF_FPS = 50  # browsers slow a GIF down whose frames stay less than two hundredths of a second
+MAX_PIXELS = 64_000_000  # of a frame; a film in 8K has half
+PLAYLISTS = ("hls", "concat", "dash", "image2", "imf")  # formats that open further files
 Frame = UInt8[np.ndarray, "_h _w 3"]
 
 
@@ -117,14 +119,23 @@ def check_target(path: str | Path, fps: float = 24.0, signer: str | Path | None 
 def load_clip(path: str | Path, max_frames: int = 300, max_side: int = 640) -> Clip:
     """Read the first frames of any common video, a driving clip for instance.
 
-    max_side: pixels; larger frames are reduced. Raises ValueError if it is no video.
+    max_side: pixels; larger frames are reduced. Raises ValueError if it is no video, or has frames
+    of more than MAX_PIXELS, before any is decoded. A playlist may not name other files.
     """
     try:
-        with av.open(str(path)) as file:
-            fps = float(file.streams.video[0].average_rate or 0)
+        if not Path(path).is_file():
+            raise FileNotFoundError("no such file")
+        with av.open(str(path), container_options={"protocol_whitelist": "file"}) as file:
+            stream = file.streams.video[0]
+            if (
+                file.format.name.split(",")[0] in PLAYLISTS
+                or stream.width * stream.height > MAX_PIXELS
+            ):
+                raise ValueError(f"{file.format.name}, {stream.width} x {stream.height} pixels")
+            fps = float(stream.average_rate or 0)
             some = islice(file.decode(video=0), max_frames)
             frames = np.stack([_upright(frame, max_side) for frame in some])
-    except (OSError, ValueError, IndexError) as error:  # PyAV's errors are OSErrors or ValueErrors
+    except (*UNREADABLE, IndexError, MemoryError) as error:
         raise ValueError(f"{path}: can't be read as a video ({error}); give an .mp4") from error
     return make_clip(frames, fps)
 
@@ -140,7 +151,7 @@ def read_notes(path: str | Path) -> str:
         notes = READERS[Path(path).suffix.lower()](Path(path))
         json.loads(notes)["run"]
         return notes
-    except (*UNREADABLE, RecursionError, MemoryError) as error:
+    except (*UNREADABLE, RecursionError, MemoryError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: carries no record of a kisslab run") from error
 
 

@@ -1,5 +1,5 @@
 """A mark that nobody sees and that re-encoding and resizing leave in the picture.
-(choose_pattern, add_watermark, read_watermark, Watermark)
+(choose_pattern, add_watermark, read_watermark, bits_of, Watermark)
 
 Spread spectrum (Cox, Kilian, Leighton and Shamoon 1997): every bit pushes some three hundred
 frequencies of the whole picture a little, up or down by signs that a table holds. They are
@@ -57,7 +57,7 @@ def choose_pattern(frames: Iterable[Frame], message: str) -> Square:
     message: eight hexadecimal digits. Zeros for frames with a side of less than SMALLEST pixels.
     ValueError: another message, or no frames.
     """
-    signs, frames = 2.0 * _encoded(message) - 1, list(frames)
+    signs, frames = 2.0 * bits_of(message) - 1, list(frames)
     pattern = np.zeros((SIDE, SIDE), np.float32)
     if not frames:
         raise ValueError("no frames to choose a watermark for; give at least one")
@@ -141,7 +141,7 @@ def _golay() -> Int[np.ndarray, "4096 24"]:
     return np.concatenate([bits, bits.sum(1, keepdims=True) % 2], axis=1)
 
 
-def _encoded(message: str) -> Int[np.ndarray, "96"]:
+def bits_of(message: str) -> Int[np.ndarray, "96"]:
     """The bits of a message and its CRC-16, as words of the code."""
     try:
         data = bytes.fromhex(message)

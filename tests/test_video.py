@@ -42,7 +42,7 @@ def decoded(path: Path) -> tuple[np.ndarray, list[float]]:
     for frame in ImageSequence.Iterator(Image.open(path)):
         frames.append(np.asarray(frame.convert("RGB")))
         starts.append(now / 1000)
-        now += frame.info["duration"]
+        now += frame.info.get("duration", 0)  # a PNG of one frame has none
     return np.stack(frames), starts
 
 

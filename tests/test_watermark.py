@@ -34,7 +34,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def right(frames: np.ndarray) -> float:
     """Share of the 96 bits that are right before any is mended."""
-    return float((read_watermark(frames).bits == watermark._encoded(MESSAGE)).mean())
+    return float((read_watermark(frames).bits == watermark.bits_of(MESSAGE)).mean())
 
 
 def half(frames: np.ndarray) -> np.ndarray:
@@ -108,7 +108,7 @@ def test_golay_s_code_mends_any_three_of_24() -> None:
     assert words.shape == (4096, 24)
     assert words[1:].sum(axis=1).min() == 8  # linear, so this is the distance of any two
     rng = np.random.default_rng(0)
-    pushes = 2.0 * watermark._encoded(MESSAGE) - 1
+    pushes = 2.0 * watermark.bits_of(MESSAGE) - 1
     for _ in range(50):
         wrong = np.concatenate([24 * k + rng.choice(24, 3, replace=False) for k in range(4)])
         spoilt = pushes.copy()

@@ -21,6 +21,7 @@ AREAS = (
     "temporal",
     "backends",
     "notebooks",
+    "trust",
     "speed",
 )
 

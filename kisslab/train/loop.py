@@ -19,7 +19,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from kisslab.records import Result, record
+from kisslab.records import Result, atomic, record
 
 Batch = dict[str, Tensor]
 
@@ -144,5 +144,5 @@ class _Curve:
         seconds = self.before + time.monotonic() - self.start
         values = [f"{float(x.detach()):.5g}" for x in losses.values()]
         self.rows.append([str(step), f"{seconds:.1f}", *values])
-        with open(self.path, "w", newline="") as file:
+        with atomic(self.path) as part, open(part, "w", newline="") as file:
             csv.writer(file).writerows([["step", "seconds", *losses], *self.rows])
