@@ -42,6 +42,7 @@ SIGMA_DATA = 0.3  # deviation of what the conditions leave open, most of the cli
 LOWEST = 1.0  # noise level of the last step: below it this small network adds speckle, not detail
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
+SOFT = 1.5  # pixels at the model's size: deviation of the blur of people's outlines
 NEARBY = 3.0  # pixels at the model's size: how far changes are averaged
 WINDOW, OVERLAP = 24, 8  # frames: longer clips are denoised in overlapping windows
 MULTIPLE = 4  # the network halves latents twice
@@ -235,28 +236,34 @@ def paint(
     conditions: Conditions,
     last: Step,
     model: KissModel | None = None,
-    noise: float = 0.03,
+    noise: float = 0.1,
     sure: float = 0.2,
 ) -> Painted:
     """The guide, changed as the model wants, with all the photograph's detail.
 
     guide + mask * change, change = upsample(decode(latents) - decode(guide's latents)): the codec's
     own error cancels wherever the model agrees with the guide. A change counts by its average over
-    a few pixels, 1 - exp(-(|average| / n)^2): with n = `noise` (intensities) where the guide is
-    unsure, so that what is only the sampler's own noise is left out, and with n = `sure` where the
-    photo is known, which only a great change, such as that of light on a turned face, may alter.
+    a few pixels, 1 - exp(-(|average| / n)^2): with n = `noise` (intensities) where the guide made
+    people up, so that what is only the sampler's own noise is left out, and with n = `sure` where
+    the photo is known and in the background, which only great changes may alter: other light on a
+    turned face, hair where the guide has none.
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
     high, wide = model_shape(shape)
     frames = np.empty(guide.frames.shape, np.float32)
     change = np.empty(guide.frames.shape, np.float16)  # finer than the codec is
     mask = np.empty(guide.frames.shape[:3], np.float16)
+    edge = SOFT * max(shape) / LONGEST
     for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
         pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
         small = (pictures[0] - pictures[1])[:high, :wide]
         size = resized(np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1), shape)
-        added, known_here = resized(small, shape), guide.confidence[t].astype(np.float32)
-        taken = (1 - known_here) * _counts(size, noise) + known_here * _counts(size, sure)
+        people = cv2.GaussianBlur((guide.layers[t] > 0).astype(np.float32), (0, 0), edge)
+        made_up, added = (
+            people * (1 - guide.confidence[t].astype(np.float32)),
+            resized(small, shape),
+        )
+        taken = made_up * _counts(size, noise) + (1 - made_up) * _counts(size, sure)
         frames[t] = np.clip(guide.frames[t] + taken[..., None] * added, 0, 1)
         change[t], mask[t] = added, taken
     return Painted(frames=frames, change=change, mask=mask)

@@ -8,6 +8,7 @@ picture is in `noise`, even speed in `tempo`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -101,10 +102,14 @@ def steady(
     if flows.ahead.shape[:3] != frames.shape[:3]:
         raise ValueError(f"flows of {flows.ahead.shape[:3]} for frames of {frames.shape[:3]}")
     made, taken = np.empty_like(frames), np.empty(frames.shape[:3], np.float32)
-    for t, frame in enumerate(frames):
+
+    def settle(t: int) -> None:
         mean, taken[t] = _blended(frames, flows, t, radius, tolerance)
-        change = cv2.GaussianBlur(mean - frame, (0, 0), detail) if detail else mean - frame
-        made[t] = np.clip(frame + change, 0, 1)
+        change = mean - frames[t]
+        made[t] = np.clip(frames[t] + _blurred(change, detail), 0, 1)
+
+    with ThreadPoolExecutor(2) as pool:  # numpy and OpenCV work outside the GIL
+        list(pool.map(settle, range(len(frames))))
     return Steadied(frames, made, flows, taken)
 
 
@@ -172,11 +177,16 @@ def _flows(ahead: Float[np.ndarray, "T H W 2"], behind: Float[np.ndarray, "T H W
 def _disagree(there: Flow, back: Flow) -> Bool[np.ndarray, "H W"]:
     """|f + b|^2 > 0.01 (|f|^2 + |b|^2) + 0.5 (Sundaram et al. 2010, eq. 5), or out of sight."""
     back = follow(back, there)
-    away = np.sum((there + back) ** 2, axis=-1)
-    lengths = np.sum(there**2 + back**2, axis=-1)
-    goal = there + _grid(there)
-    outside = np.any((goal < -0.5) | (goal > np.array(there.shape[1::-1]) - 0.5), axis=-1)
+    away, lengths = _squared(there + back), _squared(there) + _squared(back)
+    x, y = np.moveaxis(there + _grid(there), -1, 0)
+    high, wide = x.shape
+    outside = (x < -0.5) | (x > wide - 0.5) | (y < -0.5) | (y > high - 0.5)
     return outside | (away > 0.01 * lengths + 0.5)
+
+
+def _squared(flow: Flow) -> Float[np.ndarray, "H W"]:
+    """|f|^2 (numpy's sum over a short last axis is slow)."""
+    return flow[..., 0] ** 2 + flow[..., 1] ** 2
 
 
 def _changes_layer(
@@ -196,11 +206,20 @@ def _blended(
     total, weight = frames[t].copy(), np.ones(frames.shape[1:3], np.float32)
     for step in (1, -1):
         for k, (picture, seen) in enumerate(_along(frames, flows, t, step, radius), start=1):
-            off = cv2.blur(np.abs(picture - frames[t]).max(axis=-1), (3, 3))
+            off = cv2.blur(_largest(cv2.absdiff(picture, frames[t])), (3, 3))
             share = seen * (1 - k / (radius + 1)) * np.exp(-((off / tolerance) ** 2))
             total += share[..., None] * picture
             weight += share
     return total / weight[..., None], 1 - 1 / weight
+
+
+def _blurred(change: Picture, detail: float) -> Picture:
+    return cv2.GaussianBlur(change, (0, 0), detail) if detail else change
+
+
+def _largest(picture: Picture) -> Float[np.ndarray, "H W"]:
+    """The largest of each pixel's three values (numpy's max over a short last axis is slow)."""
+    return np.maximum(np.maximum(picture[..., 0], picture[..., 1]), picture[..., 2])
 
 
 def _along(
