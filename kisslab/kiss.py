@@ -7,6 +7,7 @@ paint)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -249,23 +250,22 @@ def paint(
     turned face, hair where the guide has none.
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
-    high, wide = model_shape(shape)
     frames = np.empty(guide.frames.shape, np.float32)
     change = np.empty(guide.frames.shape, np.float16)  # finer than the codec is
     mask = np.empty(guide.frames.shape[:3], np.float16)
-    edge = SOFT * max(shape) / LONGEST
-    for t, (made, had) in enumerate(zip(last.clean, conditions.guide, strict=True)):
-        pictures = decode(codec, torch.from_numpy(np.stack([made, had])))
-        small = (pictures[0] - pictures[1])[:high, :wide]
+
+    def one(t: int) -> None:
+        latents = np.stack([last.clean[t], conditions.guide[t]])
+        small = _difference(codec, latents, model_shape(shape))
+        added = resized(small, shape)
         size = resized(np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1), shape)
-        people = cv2.GaussianBlur((guide.layers[t] > 0).astype(np.float32), (0, 0), edge)
-        made_up, added = (
-            people * (1 - guide.confidence[t].astype(np.float32)),
-            resized(small, shape),
-        )
+        made_up = _people(guide, t) * (1 - guide.confidence[t].astype(np.float32))
         taken = made_up * _counts(size, noise) + (1 - made_up) * _counts(size, sure)
         frames[t] = np.clip(guide.frames[t] + taken[..., None] * added, 0, 1)
         change[t], mask[t] = added, taken
+
+    with ThreadPoolExecutor(2) as pool:  # torch, numpy and OpenCV work outside the GIL
+        list(pool.map(one, range(len(frames))))
     return Painted(frames=frames, change=change, mask=mask)
 
 
@@ -334,6 +334,21 @@ def places(maps: Float[Tensor, "T K H W"]) -> Float[Tensor, "T L h w"]:
     step = PATCH * MULTIPLE
     maps = F.pad(maps, (0, -maps.shape[3] % step, 0, -maps.shape[2] % step), mode="replicate")
     return F.pixel_unshuffle(F.avg_pool2d(maps, PATCH // 4), 4)
+
+
+@torch.no_grad()  # torch switches gradients off thread by thread
+def _difference(
+    codec: Codec, latents: Float[np.ndarray, "2 C h w"], shape: tuple[int, int]
+) -> Float[np.ndarray, "H W 3"]:
+    """What the first latents show more than the second, at the model's size."""
+    made, had = decode(codec, torch.from_numpy(latents))
+    return (made - had)[: shape[0], : shape[1]]
+
+
+def _people(guide: Guide, t: int) -> Float[np.ndarray, "H W"]:
+    """Where the guide drew people in frame t, softly."""
+    drawn = (guide.layers[t] > 0).astype(np.float32)
+    return cv2.GaussianBlur(drawn, (0, 0), SOFT * max(drawn.shape) / LONGEST)
 
 
 def _counts(size: Float[np.ndarray, "H W"], noise: float) -> Float[np.ndarray, "H W"]:

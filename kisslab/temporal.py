@@ -62,8 +62,9 @@ class Steadied(Result):
 def clip_flows(frames: Num[np.ndarray, "T H W 3"]) -> Flows:
     """Estimated from the pictures: dense inverse search (Kroeger et al. 2016), both ways."""
     still = np.zeros((1, *frames.shape[1:3], 2), np.float32)
-    ahead, behind = observed_flow(frames), observed_flow(frames[::-1])[::-1]
-    return _flows(np.concatenate([ahead, still]), np.concatenate([still, behind]))
+    with ThreadPoolExecutor(2) as pool:  # OpenCV works outside the GIL
+        ahead, behind = pool.map(observed_flow, (frames, frames[::-1]))
+    return _flows(np.concatenate([ahead, still]), np.concatenate([still, behind[::-1]]))
 
 
 def guide_flows(guide: Guide) -> Flows:
