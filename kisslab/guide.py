@@ -27,7 +27,7 @@ from kisslab.records import Result, record
 
 SINGULAR = {"frames": "rgb", "layers": "layer"}  # fields of a Guide and of its frames
 TRUST, FLOW = 2, slice(3, 5)  # channels that ride through the rasterizer behind the texels
-LEAN = 0.65  # share of the head's travel that the shoulders make
+LEAN = 0.85  # share of the head's travel that the shoulders make
 FAR_TURN = 25.0  # degrees by which a head turns until only what the photo saw squarely is known
 CONTACT_SHADE = 0.3  # darkening where the other person is close
 

@@ -25,8 +25,11 @@ from kisslab.records import Result, record
 
 FRONT, BACK = 60, 22  # columns of the mesh's front and of its back
 FRINGE = np.array([0.0, 0.006, 0.016, 0.032, 0.06])  # soft hair beyond the rim, shares of the width
-BACK_DEPTH = 0.52  # back of the skull behind that section, face widths
-NECK_DEPTH = 0.34
+# Fitted, with EAR_DEPTH and LEAN, to the outlines of turned studio heads.
+BACK_DEPTH = 0.68  # back of the skull behind that section, face widths
+HAIR_DEPTH = 0.4  # of hair behind the skull, shares of that beside it
+NECK_DEPTH = 0.6
+NECK_FRONT = 0.2  # throat before that section, face widths
 SHOULDERS = 0.3  # share of the head's yaw that they make
 
 
@@ -96,8 +99,8 @@ def build_head(cutout: Cutout, faces: Faces, person: int, seed: int = 0) -> Head
         alpha=np.concatenate([alpha, np.ones(back_texture.shape[:2], np.float32)], axis=1),
         points=points,
         angles=faces.angles[person],
-        follow=1 - smoothstep((rows.y - rows.chin - 0.06 * rows.height) / (0.55 * rows.height)),
-        pivot=np.array([rows.middle, rows.chin + 0.1 * rows.height, rows.rim + 0.08 * rows.width]),
+        follow=1 - smoothstep((rows.y - rows.chin + 0.06 * rows.height) / (0.55 * rows.height)),
+        pivot=np.array([rows.middle, rows.chin, rows.rim]),
         width=rows.width,
         photo_width=photo_width,
     )
@@ -138,13 +141,13 @@ def _bulge_samples(
         if y > rows.chin + 0.12 * rows.height:
             reach = min(half, 0.6 * rows.width)
             where.append([[centre + t * reach, y] for t in (-0.8, -0.4, 0, 0.4, 0.8)])
-            bulge.append([0.3 * rows.width] * 5)
+            bulge.append([NECK_FRONT * rows.width] * 5)
     return np.concatenate(where), np.concatenate(bulge)
 
 
 def _back(rows: Outline, points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "R B 3"]:
     """Half ellipses behind the outline: as deep as a skull with its hair, then as a neck."""
-    hair = 0.6 * max(rows.head_half - 0.52 * rows.width, 0)
+    hair = HAIR_DEPTH * max(rows.head_half - 0.52 * rows.width, 0)
     skull = (BACK_DEPTH * rows.width + hair) * rows.round_top(rows.forehead + 0.12 * rows.height)
     nape = smoothstep((rows.y - rows.chin + 0.5 * rows.height) / (0.45 * rows.height))
     depth = skull * (1 - nape) + NECK_DEPTH * rows.width * nape

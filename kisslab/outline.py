@@ -16,7 +16,7 @@ from kisslab.faces import FaceError
 
 ROWS = 128
 INSET = 0.012  # the closed body ends this far inside the outline, whose pixels are half background
-EAR_DEPTH = 0.20  # head's widest section behind the oval's side points, face widths
+EAR_DEPTH = 0.27  # head's widest section behind the oval's side points, face widths
 
 
 class Outline:

@@ -141,6 +141,7 @@ def test_the_command_trains_a_model_that_loads(tmp_path: Path, own_precision: No
     (tmp_path / "lessons").mkdir()
     lesson(0).save(tmp_path / "lessons" / "studio_00000000.npz")
     lesson(1).save(tmp_path / "lessons" / "photos_00000001.npz")
+    lesson(4, 3).save(tmp_path / "lessons" / "takes_00000004.npz")
     Stills((lesson(2, 1), lesson(3, 1))).save(tmp_path / "lessons" / "stills_00000002.npz")
     Codec(width=8, deep=8).save_pretrained(tmp_path / "models" / "codec")
     folders = {"lessons": tmp_path / "lessons", "models": tmp_path / "models"}
@@ -148,6 +149,6 @@ def test_the_command_trains_a_model_that_loads(tmp_path: Path, own_precision: No
     model = load_kiss(tmp_path / "models")
     assert model.unet.config.cross_attention_dim == 256
     card = (tmp_path / "models" / "kiss" / "README.md").read_text()
-    assert "2 encoded clips of studio couples, 2 of photographs" in card
+    assert "2 encoded clips of studio couples, 4 of three frames, 2 clips of photographs" in card
     with pytest.raises(FileNotFoundError, match="no studio_"):
         main(**{**folders, "lessons": tmp_path}, work=tmp_path / "new", images=1, clips=1)

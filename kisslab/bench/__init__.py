@@ -11,7 +11,7 @@ from pathlib import Path
 from kisslab.bench.rows import Row
 from kisslab.records import atomic
 
-AREAS = ("photo", "faces", "motion", "guide", "studio", "models", "temporal", "backends")
+AREAS = ("photo", "faces", "motion", "guide", "studio", "models", "temporal", "backends", "speed")
 
 
 def run_areas(areas: list[str], path: Path | None = None) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Area guide: ten pairs made, speed, scaling, and what the demo costs. (measure)"""
+"""Area guide: ten pairs made, speed, scaling, and what the demo costs. (measure, demo_cost)"""
 
 from __future__ import annotations
 
@@ -41,9 +41,28 @@ def measure() -> Iterator[Row]:
     yield row("guide_scaling_exponent_frames", frames, "", "<= 1.1", 4)
     yield row("guide_scaling_exponent_pixels", pixels, "", "<= 1.1", 4)
     yield row("guide_scaling_exponent", max(frames, pixels), "", "<= 1.1", 8)
-    memory, seconds = _demo_cost()
+    memory, seconds = demo_cost()
     yield row("demo_peak_memory_gb", memory, "GB", "<= 1.5", 1)
     yield row("demo_seconds", seconds, "s", "", 1)
+
+
+def demo_cost() -> tuple[float, float]:
+    """(peak resident memory in GB, seconds) of `kisslab demo` in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "kisslab.cli",
+            "demo",
+            "-o",
+            str(Path(folder) / "kiss.mp4"),
+        ]
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"kisslab demo ended with status {status}")
+        return usage.ru_maxrss / 1e6, time.perf_counter() - start
 
 
 def _pairs() -> list[tuple[Path, Path]]:
@@ -132,22 +151,3 @@ def _pixels_exponent() -> float:
 
 def _slope(sizes: object, times: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
-
-
-def _demo_cost() -> tuple[float, float]:
-    """(peak resident memory in GB, seconds) of `kisslab demo` in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "kisslab.cli",
-            "demo",
-            "-o",
-            str(Path(folder) / "kiss.mp4"),
-        ]
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise RuntimeError(f"kisslab demo ended with status {status}")
-        return usage.ru_maxrss / 1e6, time.perf_counter() - start

@@ -170,7 +170,9 @@ def losses(
 
 
 def main(
-    lessons: Annotated[Path, typer.Option(help="folder of studio_*, photos_* and stills_*.npz")],
+    lessons: Annotated[
+        Path, typer.Option(help="folder of studio_*, takes_*, photos_* and stills_*.npz")
+    ],
     models: Annotated[Path, typer.Option(help="folder that holds codec/ and gets kiss/")],
     work: Annotated[Path, typer.Option(help="folder of checkpoints and of encoded lessons")],
     images: Annotated[
@@ -179,6 +181,9 @@ def main(
     clips: Annotated[int, typer.Option(help="steps on clips")] = 1500,
     count: Annotated[int, typer.Option(help="frames a step at first; then as many clips / 8")] = 16,
     rate: float = 4e-4,
+    start: Annotated[
+        Path | None, typer.Option(help="a trained kiss/ to go on from; else from nothing")
+    ] = None,
 ) -> None:
     """Train the kiss model on studio kisses and on photographs warped away and back.
 
@@ -186,16 +191,23 @@ def main(
     """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
     cache = work / "latents"
-    studio, photos, stills = (
-        _read(lessons, kind, codec, cache) for kind in ("studio", "photos", "stills")
+    variants = {"studio": 2, "takes": 4, "photos": 2, "stills": 4}
+    studio, takes, photos, stills = (
+        _read(lessons, kind, codec, cache, times) for kind, times in variants.items()
     )
     torch.manual_seed(0)
     identity = studio[0].identity.shape[1]
     unet = new_unet(identity)
+    if start:
+        unet.load_state_dict(UNetSpatioTemporalConditionModel.from_pretrained(start).state_dict())
     recipe = Recipe(steps=images, rate=rate, warmup=200, average=0.9995, channels_last=False)
     loss = partial(losses, channels=visibility(codec))
     with spatial_only(unet):
-        batch = partial(draw_frames, kinds=[studio, stills, studio, photos], count=count)
+        batch = partial(
+            draw_frames,
+            kinds=[takes, stills, takes, takes, studio, stills, takes, photos],
+            count=count,
+        )
         trained = fit(unet, batch, loss, work / "images", recipe)
     unet = plain(new_unet(identity), trained)
     recipe = replace(recipe, steps=clips, rate=rate / 2)
@@ -207,7 +219,8 @@ def main(
             title="kisslab kiss model",
             task="video latent diffusion (EDM preconditioning, UNetSpatioTemporalConditionModel) "
             "that repaints a warped guide",
-            data=f"{len(studio)} encoded clips of studio couples, {len(photos)} of photographs "
+            data=f"{len(studio)} encoded clips of studio couples, {len(takes)} of three frames, "
+            f"{len(photos)} clips of photographs "
             "(SFHQ and SFHQ-T2I, David Beniaguev, MIT) warped away and back, and "
             f"{len(stills)} sets of single frames of such",
             recipe=recipe,
@@ -250,16 +263,19 @@ def _batch(rng: np.random.Generator, parts: list[tuple[Latents, np.ndarray]]) ->
     }
 
 
-def _read(folder: Path, kind: str, codec: Codec, cache: Path) -> list[Latents]:
-    """Every lesson twice: as it is, and mirrored in other colours. Encoded once, then kept."""
+def _read(folder: Path, kind: str, codec: Codec, cache: Path, variants: int) -> list[Latents]:
+    """Every lesson as it is, then in other colours, every second time in a mirror.
+
+    Encoded once, then kept.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     out = []
     for path in tqdm(sorted(folder.glob(f"{kind}_*.npz")), desc=kind):
         seed = int(path.stem.rpartition("_")[2])
-        for mirror in (False, True):
-            kept = cache / f"{path.stem}_{int(mirror)}.npz"
+        for variant in range(variants):
+            kept = cache / f"{path.stem}_{variant}.npz"
             if not kept.exists():
-                _encoded_file(path, codec, mirror, seed if mirror else 0).save(kept)
+                _encoded_file(path, codec, variant % 2 == 1, seed * variant).save(kept)
             out.append(Latents.load(kept))
     if not out:
         raise FileNotFoundError(f"{folder}: no {kind}_*.npz; write them with kisslab.train.lessons")

@@ -1,7 +1,7 @@
 """Clips that the kiss model learns from: a photo, its guide, and what should have come out.
 
-(Case, studio_case, photograph_case, photograph_stills, Lesson, Stills, write_studio,
-write_photographs, write_stills, main)
+(Case, studio_case, studio_stills, photograph_case, photograph_stills, Lesson, Stills, write_studio,
+write_takes, write_photographs, write_stills, main)
 `python -m kisslab.train.lessons --help` writes them.
 """
 
@@ -80,28 +80,21 @@ class Stills(Result):
 def studio_case(seed: int, *, frames: int = 12) -> Case:
     """A studio couple's kiss: the guide from the first frame against the exact frames."""
     rng = np.random.default_rng([seed, 31])
-    scene = couple_portrait(sample_couple(seed), yaw=float(rng.uniform(5, 28)), size=WIDTH)
-    scene = photographed(scene, seed)
-    camera = scene.camera  # grain that does not move with the people teaches nothing
-    scene = replace(scene, camera=replace(camera, noise=0.3 * camera.noise, jpeg=0))
-    first = render(scene)
-    faces = _shaken(true_faces(scene), rng)
-    style = STYLES[int(rng.integers(len(STYLES)))].name
-    motion = plan_kiss(faces, style, seed=seed)
-    motion = motion.pick(_window(motion, frames, rng))
-    photo = photo_from_array(_bytes(first.rgb))
-    guide = draw_guide(photo, faces, motion, cut_out(photo, faces, mattes=_mattes(first, rng)))
-    takes = [render(scene.posed(motion, t)) for t in range(frames)]
-    return Case(
-        photo=photo,
-        portrait=photo,
-        faces=faces,
-        motion=motion,
-        guide=guide,
-        truth=np.stack([_bytes(take.rgb) for take in takes]),
-        people=np.stack([take.parts > 0 for take in takes]) | (guide.layers > 0),
-        graded=np.ones(frames, bool),
-    )
+    return _studio(seed, rng, lambda motion: _window(motion, frames, rng))
+
+
+def studio_stills(seed: int, *, count: int = 3) -> Case:
+    """Frames anywhere in a studio couple's kiss, the last of them in contact.
+
+    Drawn in a third of a clip's time: what a network needs is many people.
+    """
+    rng = np.random.default_rng([seed, 35])
+
+    def frames(motion: Motion) -> list[int]:
+        way = rng.integers(motion.contact // 6, motion.contact, count - 1)
+        return [*sorted(way.tolist()), int(rng.integers(motion.contact, len(motion.gap)))]
+
+    return _studio(seed, rng, frames)
 
 
 def photograph_case(seed: int, photos: str, *, held: bool = False, frames: int = 12) -> Case:
@@ -137,6 +130,12 @@ def write_studio(folder: str | Path, seeds: Sequence[int], **options: Any) -> li
     return write_all(partial(_write, studio_case), paths, seeds, **options)
 
 
+def write_takes(folder: str | Path, seeds: Sequence[int], **options: Any) -> list[Path]:
+    """A few frames of one studio couple a seed; options as `write_all`."""
+    paths = [Path(folder) / f"takes_{seed:08d}.npz" for seed in seeds]
+    return write_all(partial(_write, studio_stills), paths, seeds, **options)
+
+
 def write_photographs(
     folder: str | Path, photos: str | Path, seeds: Sequence[int], **options: Any
 ) -> list[Path]:
@@ -155,9 +154,10 @@ def write_stills(
 
 
 def main(
-    folder: Annotated[Path, typer.Option(help="gets studio_*, photos_* and stills_*.npz")],
+    folder: Annotated[Path, typer.Option(help="gets studio_*, takes_*, photos_*, stills_*.npz")],
     photos: Annotated[Path, typer.Option(help="folder of folders of photographs")],
-    studio: Annotated[int, typer.Option(help="how many kisses of studio couples")] = 400,
+    studio: Annotated[int, typer.Option(help="how many kisses of studio couples")] = 200,
+    takes: Annotated[int, typer.Option(help="how many studio couples in a few frames")] = 1000,
     pairs: Annotated[int, typer.Option(help="how many pairs of photographs")] = 200,
     stills: Annotated[int, typer.Option(help="how many pairs of photographs as stills")] = 120,
     scheduler: Annotated[str | None, typer.Option(help="address of a dask scheduler")] = None,
@@ -166,8 +166,36 @@ def main(
     """Write the lessons; what is there already is kept."""
     options = {"scheduler": scheduler, "workers": workers}
     write_studio(folder, range(2_000_000, 2_000_000 + studio), **options)
+    write_takes(folder, range(5_000_000, 5_000_000 + takes), **options)
     write_photographs(folder, photos, range(3_000_000, 3_000_000 + pairs), **options)
     write_stills(folder, photos, range(4_000_000, 4_000_000 + stills), **options)
+
+
+def _studio(seed: int, rng: np.random.Generator, pick: Callable[[Motion], list[int]]) -> Case:
+    """The frames of a studio couple's kiss that `pick` takes."""
+    scene = couple_portrait(sample_couple(seed), yaw=float(rng.uniform(5, 28)), size=WIDTH)
+    scene = photographed(scene, seed)
+    camera = scene.camera  # grain that does not move with the people teaches nothing
+    scene = replace(scene, camera=replace(camera, noise=0.3 * camera.noise, jpeg=0))
+    first = render(scene)
+    faces = _shaken(true_faces(scene), rng)
+    style = STYLES[int(rng.integers(len(STYLES)))].name
+    motion = plan_kiss(faces, style, seed=seed)
+    motion = motion.pick(pick(motion))
+    frames = len(motion.gap)
+    photo = photo_from_array(_bytes(first.rgb))
+    guide = draw_guide(photo, faces, motion, cut_out(photo, faces, mattes=_mattes(first, rng)))
+    takes = [render(scene.posed(motion, t)) for t in range(frames)]
+    return Case(
+        photo=photo,
+        portrait=photo,
+        faces=faces,
+        motion=motion,
+        guide=guide,
+        truth=np.stack([_bytes(take.rgb) for take in takes]),
+        people=np.stack([take.parts > 0 for take in takes]) | (guide.layers > 0),
+        graded=np.ones(frames, bool),
+    )
 
 
 def _write(make: Callable[[int], Case], path: str, seed: int) -> str:

@@ -1,0 +1,169 @@
+"""Ours beside what others would use for the same, timed in turns in one run.
+
+(peer_rows, against, best_seconds)
+A ratio is our time over theirs: below 1 ours is the faster. Ratios are medians over rounds in which
+both ran one after the other, so that what else the machine does falls on both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import torch
+from diffusers import EDMDPMSolverMultistepScheduler, UNetSpatioTemporalConditionModel
+from skimage.transform import PiecewiseAffineTransform, warp
+from torch.utils.flop_counter import FlopCounterMode
+
+from kisslab import zoo
+from kisslab.bench.inputs import small_couple
+from kisslab.bench.rows import Row, row
+from kisslab.contact import planned_points
+from kisslab.cutout import cut_out
+from kisslab.faces import Faces, find_faces
+from kisslab.guide import draw_guide
+from kisslab.identity import embed
+from kisslab.kiss import SIGMA_DATA, Conditions, Denoiser, KissModel, condition, estimate, sample
+from kisslab.motion import Motion
+from kisslab.photo import Photo, load_photo
+from kisslab.plan import plan_kiss
+
+ROUNDS = 5
+STEPS = 2
+NOISE_FLOOR = "<= 1.05"  # no slower, but for what two runs of one thing differ by
+PEAK = 2048  # rows and columns of the matrices whose product is the machine's peak
+
+
+def peer_rows(model: KissModel) -> Iterator[Row]:
+    """Ratios: sampling, guide, faces and network against peers; flops_of_peak."""
+    photo, faces = small_couple()
+    motion = plan_kiss(faces, seconds=1.0, fps=12.0)
+    told = condition(
+        photo, faces, motion, draw_guide(photo, faces, motion), embed(photo, faces), model
+    )
+    ratio = against(
+        lambda: list(sample(told, model, steps=STEPS)), lambda: bare_diffusers(told, model)
+    )
+    yield row("sampling_over_diffusers_loop", ratio, "", NOISE_FLOOR, ROUNDS)
+    yield from guide_rows()
+    portrait = load_photo(zoo.demo_portraits()[0])
+    ratio = against(lambda: find_faces(portrait), lambda: bare_mediapipe(portrait))
+    yield row("find_faces_over_mediapipe", ratio, "", NOISE_FLOOR, ROUNDS)
+    yield from network_rows(told, model)
+
+
+def against(ours: Callable[[], object], theirs: Callable[[], object]) -> float:
+    """Median over rounds of our seconds over theirs; each ran once before."""
+    ours(), theirs()
+    return float(np.median([_seconds(ours) / _seconds(theirs) for _ in range(ROUNDS)]))
+
+
+def best_seconds(act: Callable[[], object], times: int = ROUNDS) -> float:
+    """The least of `times` runs after one that warms up."""
+    act()
+    return min(_seconds(act) for _ in range(times))
+
+
+@torch.no_grad()
+def bare_diffusers(told: Conditions, model: KissModel) -> torch.Tensor:
+    """The same network in the loop that a pipeline of diffusers has, with its own scheduler."""
+    scheduler = EDMDPMSolverMultistepScheduler(
+        sigma_min=0.03, sigma_max=8.0, sigma_data=SIGMA_DATA, solver_order=2
+    )
+    scheduler.set_timesteps(STEPS)
+    denoiser = Denoiser(model, told)
+    x = torch.randn(denoiser.base.shape) * scheduler.init_noise_sigma
+    identity = denoiser.identity[None]
+    for t in scheduler.timesteps:
+        inputs = scheduler.scale_model_input(x, t)
+        sigma = float(scheduler.sigmas[scheduler.step_index])
+        full = torch.cat([inputs, denoiser.told], dim=1)[None]
+        with torch.autocast("cpu", torch.bfloat16):
+            level = torch.tensor([np.log(sigma) / 4], dtype=torch.float32)
+            out = model.unet(full, level, identity, torch.full((1, 1), 8.0)).sample[0]
+        x = scheduler.step(out.float(), t, x).prev_sample
+    return x
+
+
+def guide_rows() -> Iterator[Row]:
+    """A frame of the guide beside scikit-image's piecewise affine warp and OpenCV's bare remap."""
+    photo, faces = small_couple(scale=1.0)
+    motion, cutout = plan_kiss(faces, seconds=1.0, fps=24.0), cut_out(photo, faces)
+    frames = len(motion.gap)
+    spent = best_seconds(lambda: draw_guide(photo, faces, motion, cutout)) / frames
+    yield row("guide_frame_ms", 1000 * spent, "ms", "", frames)
+    affine = best_seconds(lambda: piecewise_affine(photo, faces, motion), 2)
+    yield row("guide_over_piecewise_affine", spent / affine, "", NOISE_FLOOR, 2)
+    high, wide = photo.rgb.shape[:2]
+    places = np.stack(np.meshgrid(np.arange(wide), np.arange(high)), -1).astype(np.float32) + 0.3
+    remap = best_seconds(lambda: cv2.remap(photo.rgb, places, None, cv2.INTER_LINEAR))
+    yield row("guide_over_remap", spent / remap, "", "", ROUNDS)
+
+
+def piecewise_affine(photo: Photo, faces: Faces, motion: Motion) -> np.ndarray:
+    """The plan's middle frame, as scikit-image warps a picture by points: without depth."""
+    frame = len(motion.gap) // 2
+    goal = planned_points(motion, faces)[frame, :, ::8, :2].reshape(-1, 2)
+    source = faces.points[:, ::8, :2].reshape(-1, 2)
+    high, wide = photo.rgb.shape[:2]
+    corners = np.array([[0, 0], [wide, 0], [0, high], [wide, high]], float)
+    transform = PiecewiseAffineTransform()
+    transform.estimate(np.concatenate([goal, corners]), np.concatenate([source, corners]))
+    return warp(photo.rgb, transform)
+
+
+def bare_mediapipe(photo: Photo) -> object:
+    """MediaPipe's landmarker as its own guide uses it: made, asked once, closed."""
+    from mediapipe import Image, ImageFormat
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    path = zoo.find_model("face_landmarker")
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(path)),
+        num_faces=5,
+        output_face_blendshapes=True,
+        output_facial_transformation_matrixes=True,
+    )
+    with vision.FaceLandmarker.create_from_options(options) as landmarker:
+        data = np.ascontiguousarray((photo.rgb * 255 + 0.5).astype(np.uint8))
+        return landmarker.detect(Image(image_format=ImageFormat.SRGB, data=data))
+
+
+@torch.no_grad()
+def network_rows(told: Conditions, model: KissModel) -> Iterator[Row]:
+    """One evaluation of the network: against the matrix-product peak, and against a UNet as large
+    as that of Stable Video Diffusion (random weights) at equal frames and pixels."""
+    one, identity = told.told[None], torch.from_numpy(told.identity.copy())[None]
+    x, sigma = torch.zeros_like(one[:, :, :16]), torch.tensor([2.0])
+
+    def ours() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return estimate(model.unet, x, sigma, one, identity)
+
+    with FlopCounterMode(display=False) as counter:
+        ours()
+    seconds = best_seconds(ours)
+    yield row("network_gflop", counter.get_total_flops() / 1e9, "GFLOP", "", one.shape[1])
+    speed = counter.get_total_flops() / seconds
+    yield row("flops_of_peak", speed / _peak(), "share", ">= 0.4", ROUNDS)
+    large = UNetSpatioTemporalConditionModel().to(torch.bfloat16).eval()
+    frames, (high, wide) = one.shape[1], one.shape[-2:]
+    inputs = torch.zeros(1, frames, 8, high, wide, dtype=torch.bfloat16)
+    image = torch.zeros(1, 1, 1024, dtype=torch.bfloat16)
+    times = torch.tensor([[6.0, 127.0, 0.02]], dtype=torch.bfloat16)
+    theirs = _seconds(lambda: large(inputs, torch.tensor([1.0]), image, times))
+    yield row("network_over_svd", seconds / theirs, "", NOISE_FLOOR, 1)
+
+
+def _peak() -> float:
+    """Operations a second of a large product of matrices in the network's own precision."""
+    a, b = (torch.randn(PEAK, PEAK, dtype=torch.bfloat16) for _ in range(2))
+    return 2 * PEAK**3 / best_seconds(lambda: a @ b)
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
