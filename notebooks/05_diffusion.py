@@ -65,7 +65,7 @@ names = [f"couple_{k:02d}" for k in range(1, 13)]
 pictures = np.stack([small_couple(name, 3 / 16)[0].rgb for name in names])
 world = torch.from_numpy(pictures).double() * 2 - 1  # dark is -1, bright is 1
 show.sheet(list(pictures), [str(k) for k in range(1, 13)], columns=6)
-plt.gcf().set_size_inches(5.6, 1.75)
+plt.gcf().set_size_inches(4.5, 1.4)
 show.snapshot("Twelve small pictures of couples, numbered 1 to 12.")
 
 # %% [markdown]
@@ -77,7 +77,7 @@ show.snapshot("Twelve small pictures of couples, numbered 1 to 12.")
 # %%
 random = torch.Generator().manual_seed(3)
 noise = torch.randn(world[0].shape, generator=random, dtype=torch.float64)
-levels = (0.0, 0.3, 1.0, 3.0, 10.0)
+levels = (0.3, 1.0, 3.0, 10.0)
 noised = [world[2] + sigma * noise for sigma in levels]
 
 
@@ -86,8 +86,8 @@ def printable(x, sigma):
 
 
 show.sheet([printable(x, s) for x, s in zip(noised, levels, strict=True)],
-           [f"σ = {s:g}" for s in levels], columns=5)  # fmt: skip
-plt.gcf().set_size_inches(5.6, 1.15)
+           [f"σ = {s:g}" for s in levels], columns=4)  # fmt: skip
+plt.gcf().set_size_inches(3.7, 0.95)
 show.snapshot("Couple 3 under more and more noise: hair goes first, then faces, at 10 all is gone.")
 
 # %% [markdown]
@@ -125,7 +125,7 @@ assert np.allclose(by_hand, theirs.sigmas[:-1], rtol=1e-5)  # diffusers counts i
 by_hand.round(2)
 
 # %%
-plt.figure(figsize=(7, 1.9), layout="constrained")
+plt.figure(figsize=(6, 1.7), layout="constrained")
 for row, power in enumerate((1, 3, 7)):
     spaced = karras_sigmas(count, least, most, power)[:-1]
     plt.plot(spaced, np.full(count, row), "os^"[row], color=show.PALETTE[row])
@@ -153,7 +153,7 @@ def best_guess(x, sigma):
 guesses = {sigma: best_guess(world[2] + sigma * noise, sigma)[0] for sigma in (3.0, 10.0, 60.0)}
 show.sheet([(g.numpy() + 1) / 2 for g in guesses.values()],
            [f"from σ = {s:g}" for s in guesses], columns=3)  # fmt: skip
-plt.gcf().set_size_inches(4.6, 1.4)
+plt.gcf().set_size_inches(4.0, 1.25)
 show.snapshot(
     "Up to level 10 the guess is couple 3 itself; at 60 it is a ghost of several couples."
 )
@@ -212,7 +212,7 @@ walks = [list(euler(denoise, start, sigmas)) for start in starts]
 def draw_walk(step, seed):
     now = walks[seed][step]
     noisy = torch.from_numpy(now.noisy.copy())
-    _, axes = plt.subplots(1, 3, figsize=(6.6, 1.7), layout="constrained")
+    _, axes = plt.subplots(1, 3, figsize=(5.4, 1.6), layout="constrained")
     show.picture(printable(noisy, now.sigma), f"noisy, σ = {now.sigma:.2g}", ax=axes[0])
     show.picture((now.clean + 1) / 2, "the guess", ax=axes[1])
     axes[2].bar(range(1, 13), best_guess(noisy, now.sigma)[1], color=show.PALETTE[0])
@@ -289,8 +289,9 @@ for walk, cost in ((euler, 1), (heun, 2), (dpm_solver_2m, 1)):
     ends = [list(walk(normal_world, dots, karras_sigmas(n // cost, 0.002)))[-1] for n in calls]
     errors[walk.__name__] = np.array([np.abs(end.clean - exact_end.numpy()).mean() for end in ends])
 
-show.curve(calls, errors, x_label="calls of the denoiser", y_label="mean error")
-plt.gca().set(xscale="log", yscale="log", xticks=calls, xticklabels=calls)
+ax = plt.subplots(figsize=(5.6, 2.4), layout="constrained")[1]
+show.curve(calls, errors, ax=ax, x_label="calls of the denoiser", y_label="mean error")
+ax.set(xscale="log", yscale="log", xticks=calls, xticklabels=calls)
 show.snapshot("Error over calls, both logarithmic: Euler falls slowly, Heun and 2M twice as "
               "steeply; with few calls Heun is the worst, and 2M is the best at any.")  # fmt: skip
 
@@ -347,13 +348,13 @@ with torch.no_grad():
 maps = [
     plt.get_cmap("gray")((z - z.min()) / (z.max() - z.min()))[..., :3] for z in latents[0].numpy()
 ]
-show.sheet(maps[:6], [f"latent {k}" for k in range(6)], columns=6)
-plt.gcf().set_size_inches(6.6, 1.1)
-show.snapshot("Six of the 16 latents, 32 x 24 each: the first ones look like a tiny photo.")
+show.sheet(maps[:5], [f"latent {k}" for k in range(5)], columns=5)
+plt.gcf().set_size_inches(4.4, 0.95)
+show.snapshot("Five of the 16 latents, 32 x 24 each: the first ones look like a tiny photo.")
 
 # %% [markdown]
 # What does it cost? We hold the codec against two other ways to be content with a twelfth of the
-# numbers: to shrink the photo, and to describe patches by their 16 principal components. The
+# numbers: to shrink the photo, and to describe patches by their 16 principal components (PCA). The
 # latter is five lines by hand, and is the best that any *linear* code could do for this photo.
 
 # %%
@@ -365,7 +366,7 @@ linear = (numbers @ axes16[:16] + middle).reshape(24, 32, 8, 8, 3).swapaxes(1, 2
 
 shrunk = cv2.resize(photo.rgb, (74, 55), interpolation=cv2.INTER_AREA)
 shrunk = cv2.resize(shrunk, (256, 192), interpolation=cv2.INTER_CUBIC)
-ways = {"shrunk": shrunk, "16 components": linear.reshape(192, 256, 3), "codec": through}
+ways = {"shrunk": shrunk, "PCA": linear.reshape(192, 256, 3), "codec": through}
 everywhere = np.ones((1, 192, 256), bool)
 quality = {
     k: psnr(w[None].astype(np.float32), photo.rgb[None], everywhere) for k, w in ways.items()
@@ -374,9 +375,9 @@ quality = {
 face = np.s_[55:125, 155:225]
 lost = np.abs(through - photo.rgb).mean(axis=-1, keepdims=True).repeat(3, axis=-1)
 show.sheet([photo.rgb[face], *(w[face] for w in ways.values()), 1 - 15 * lost[face]],
-           ["photo", *(f"{k}, {q:.1f} dB" for k, q in quality.items()), "the codec lost (× 15)"],
+           ["photo", *(f"{k}: {q:.1f} dB" for k, q in quality.items()), "lost × 15"],
            columns=5)  # fmt: skip
-plt.gcf().set_size_inches(7.2, 1.7)
+plt.gcf().set_size_inches(5.6, 1.4)
 show.snapshot("A bearded face: as photographed, shrunk (soft), by components, by the codec; what "
               "the codec lost lies on the edges of hair, beard and eyes.")  # fmt: skip
 
@@ -415,7 +416,7 @@ truth = np.stack([shot.rgb for shot in shots]).astype(np.float32)
 told
 
 # %%
-kiss = 3  # the frame of the contact
+kiss, near = 3, np.s_[25:175, 20:236]  # the frame of the contact, and where in it the heads are
 drawn = F.pixel_shuffle(torch.from_numpy(told.motion.copy()), 4)[kiss].numpy()  # 2 x 96 x 128
 sure = F.pixel_shuffle(torch.from_numpy(told.confidence.copy()), 4)[kiss].numpy()
 colours = np.array([[0.34, 0.71, 0.91], [0.90, 0.62, 0.0]])  # left, right
@@ -431,7 +432,7 @@ shown = [
 ]
 heads = ["first: the photo", "guide", "its confidence", "motion", "identity (as vectors)"]
 show.sheet([*shown, truth[kiss]], [*heads, "not told: the truth"], columns=3)
-plt.gcf().set_size_inches(5.2, 2.9)
+plt.gcf().set_size_inches(4.3, 2.45)
 show.snapshot("The photo; the guide at contact; its confidence, dark behind the ears; landmark "
               "lines of two heads; both faces; and the truth: she has a ponytail.")  # fmt: skip
 
@@ -490,7 +491,8 @@ curves = {
     "Wiener": [off((missing + s * start) * power / (power + s**2)) for s in asked],
     "the guide": [off(torch.from_numpy(told.guide.copy()) - denoiser.base)] * len(asked),
 }
-show.curve(asked, {k: np.array(v) for k, v in curves.items()}, x_label="noise level σ",
+ax = plt.subplots(figsize=(5.6, 2.4), layout="constrained")[1]
+show.curve(asked, {k: np.array(v) for k, v in curves.items()}, ax=ax, x_label="noise level σ",
            y_label="error (latents)")  # fmt: skip
 plt.xscale("log")
 show.snapshot("Error over noise level: the network's curve lies below Wiener's and the guide's.")
@@ -524,18 +526,15 @@ seen = [(as_picture(s.noisy[kiss]), as_picture(s.clean[kiss])) for s in steps]
 
 
 def draw_step(step):
-    before = seen[max(step - 1, 0)][1]
     noisy, guess = seen[step]
-    _, axes = plt.subplots(1, 3, figsize=(6.2, 1.65), layout="constrained")
-    show.picture(noisy, f"noisy, σ = {steps[step].sigma:.2g}", ax=axes[0])
-    show.picture(guess, "the network's guess", ax=axes[1])
-    show.heat(guess, np.abs(guess - before).mean(axis=-1) * 255, ax=axes[2],
-              label="new in it (of 255)", limits=(0, 12))  # fmt: skip
+    _, axes = plt.subplots(1, 2, figsize=(4.0, 1.65), layout="constrained")
+    show.picture(noisy[near], f"noisy, σ = {steps[step].sigma:.2g}", ax=axes[0])
+    show.picture(guess[near], "the network's guess", ax=axes[1])
 
 
 explore(
     draw_step,
-    "Noise over two heads, the network's soft guess of them, and where the guess has just changed.",
+    "Noise over two heads that kiss, and the network's soft guess of what is under it.",
     step=widgets.IntSlider(5, min=0, max=11, description="step"),
 )
 
@@ -559,8 +558,12 @@ def held(clip):  # dB and sharpness, where people are, at the kiss
 marks = {name: held(clip) for name, clip in (*clips.items(), ("truth", truth))}
 titles = [f"{n}: {db:.1f} dB, {edge:.0%} sharp" for n, (db, edge) in
           list(marks.items())[:2]]  # fmt: skip
-show.sheet([*(clip[kiss] for clip in clips.values()), truth[kiss]], [*titles, "truth"], columns=3)
-plt.gcf().set_size_inches(6.4, 1.75)
+show.sheet(
+    [*(clip[kiss][near] for clip in clips.values()), truth[kiss][near]],
+    [*titles, "truth"],
+    columns=3,
+)
+plt.gcf().set_size_inches(5.2, 1.45)
 show.snapshot("The kiss painted in one step, soft and clean; in four, sharper and "
               "mottled; and the truth.")  # fmt: skip
 
@@ -610,19 +613,19 @@ for name in CONDITIONS:
         grid[name, weight] = as_picture(end.clean[kiss])
 
 moved = {name: np.abs(grid[name, 0.0] - clips[4][kiss]).mean() * 255 for name in CONDITIONS}
-silent = [f"no {name}: {m:.1f} of 255" for name, m in moved.items()]
-show.sheet([clips[4][kiss], *(grid[name, 0.0] for name in CONDITIONS)],
+silent = [f"no {name}: {m:.1f}" for name, m in moved.items()]
+show.sheet([clips[4][kiss][near], *(grid[name, 0.0][near] for name in CONDITIONS)],
            ["told everything", *silent], columns=5)  # fmt: skip
-plt.gcf().set_size_inches(7.8, 1.4)
+plt.gcf().set_size_inches(6.6, 1.2)
 show.snapshot("The kiss with everything told, and without guide, first frame, motion, identity: "
               "only without the guide it is much worse, with rough colours.")  # fmt: skip
 
 # %% [markdown]
 # This is called an **ablation**, and it tells you what a model really listens to, which need not be
-# what its makers hoped. The number says by how much the picture moves when a voice falls silent.
-# Ours hangs on the guide, which says most about places and colours. Look for the smallest number:
-# that condition *repeats* what others have said already, and what is repeated, a network need not
-# learn to read.
+# what its makers hoped. The number says by how many levels of 255 the picture moves when that
+# voice falls silent. Ours hangs on the guide, which says most about places and colours. Look for
+# the smallest number: that condition *repeats* what others have said already, and what is
+# repeated, a network need not learn to read.
 
 # %%
 assert moved["guide"] == max(moved.values()) and min(moved.values()) > 0.05
@@ -630,9 +633,9 @@ assert moved["guide"] == max(moved.values()) and min(moved.values()) > 0.05
 
 # %%
 def draw_guided(said, weight):
-    _, axes = plt.subplots(1, 2, figsize=(4.6, 1.9), layout="constrained")
-    show.picture(clips[4][kiss], "all weights 1", ax=axes[0])
-    show.picture(grid[said, weight], f"{said} × {weight:g}", ax=axes[1])
+    _, axes = plt.subplots(1, 2, figsize=(4.0, 1.65), layout="constrained")
+    show.picture(clips[4][kiss][near], "all weights 1", ax=axes[0])
+    show.picture(grid[said, weight][near], f"{said} × {weight:g}", ax=axes[1])
 
 
 explore(
@@ -668,12 +671,12 @@ for maps in listening:
         maps.weights.sum(axis=-1), 1, atol=1e-2
     )  # shares; computed in half precision
 
-figure, axes = plt.subplots(1, 4, figsize=(7.2, 1.5), layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(6.0, 1.4), layout="constrained")
 for ax, maps in zip(axes, listening, strict=False):
     show.picture(0.5 + 0.5 * truth[0], maps.layer.split(".attentions")[0], ax=ax)
     share = ax.imshow(maps.weights[0, ..., 0], extent=(0, 256, 192, 0), cmap="RdBu",
                       vmin=0, vmax=1, alpha=0.6)  # fmt: skip
-figure.colorbar(share, ax=axes, label="listens to the left one", shrink=0.8)
+figure.colorbar(share, ax=axes, label="share of the left")
 show.snapshot("Four coarse maps over the first frame: the share that each place gives to the left "
               "person's identity, 1 blue and 0 red.")  # fmt: skip
 
@@ -725,8 +728,8 @@ by_hand = np.clip(guide.frames[kiss] + mask * change, 0, 1)
 assert np.allclose(change, painted.change[kiss], atol=2e-3)  # kept in half precision
 assert np.allclose(by_hand, painted.frames[kiss], atol=2e-3)
 parts = [guide.frames[kiss], 0.5 + change / 2, np.repeat(mask, 3, axis=-1), painted.frames[kiss]]
-show.sheet(parts, ["guide", "what the network changes", "mask", "painted"], columns=4)
-plt.gcf().set_size_inches(7.4, 1.6)
+show.sheet([part[near] for part in parts], ["guide", "change", "mask", "painted"], columns=4)
+plt.gcf().set_size_inches(6.2, 1.35)
 show.snapshot("The guide; the change, strong round both heads; the mask, bright in a seam around "
               "them; and the painted frame, sharp faces with new hair behind.")  # fmt: skip
 
@@ -745,7 +748,7 @@ assert psnr(painted.frames, wanted, known) > 45 > psnr(decoded, wanted, known) +
 # %%
 close = np.s_[60:150, 75:205]
 show.sheet([clips[4][kiss][close], painted.frames[kiss][close]], ["decoded", "painted"], columns=2)
-plt.gcf().set_size_inches(4.6, 1.8)
+plt.gcf().set_size_inches(3.8, 1.55)
 show.snapshot(
     "The kissing faces: mottled and soft when decoded, the photo's own skin when painted."
 )
@@ -756,7 +759,7 @@ show.snapshot(
 # Here is the kiss in three versions, and below each, in red, where it differs from the truth.
 
 # %%
-versions = {"guide": guide.frames[kiss], "network, 1 step": clips[1][kiss],
+versions = {"guide": guide.frames[kiss], "one step": clips[1][kiss],
             "painted": painted.frames[kiss]}  # fmt: skip
 wrong = {name: np.abs(v - truth[kiss]).mean(axis=-1) for name, v in versions.items()}
 decibels = [
@@ -765,8 +768,9 @@ decibels = [
 titles = [f"{name}: {db:.1f} dB" for name, db in zip(versions, decibels, strict=True)]
 red = np.array([0.0, 1.0, 1.0])  # what is taken from white
 errors_in_red = [1 - np.clip(3 * w - 0.15, 0, 1)[..., None] * red for w in wrong.values()]
-show.sheet([*versions.values(), *errors_in_red], titles + [""] * 3, columns=3)
-plt.gcf().set_size_inches(5.6, 3.1)
+drawings = [picture[near] for picture in (*versions.values(), *errors_in_red)]
+show.sheet(drawings, titles + [""] * 3, columns=3)
+plt.gcf().set_size_inches(4.3, 2.45)
 show.snapshot("Guide, one step and painted frame; below, in red, their errors: all miss the "
               "ponytail, and the guide is wrong about the hair behind the ears.")  # fmt: skip
 
