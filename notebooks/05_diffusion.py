@@ -289,7 +289,7 @@ for walk, cost in ((euler, 1), (heun, 2), (dpm_solver_2m, 1)):
     ends = [list(walk(normal_world, dots, karras_sigmas(n // cost, 0.002)))[-1] for n in calls]
     errors[walk.__name__] = np.array([np.abs(end.clean - exact_end.numpy()).mean() for end in ends])
 
-ax = plt.subplots(figsize=(5.6, 2.4), layout="constrained")[1]
+ax = plt.subplots(figsize=(5.2, 2.2), layout="constrained")[1]
 show.curve(calls, errors, ax=ax, x_label="calls of the denoiser", y_label="mean error")
 ax.set(xscale="log", yscale="log", xticks=calls, xticklabels=calls)
 show.snapshot("Error over calls, both logarithmic: Euler falls slowly, Heun and 2M twice as "
@@ -491,7 +491,7 @@ curves = {
     "Wiener": [off((missing + s * start) * power / (power + s**2)) for s in asked],
     "the guide": [off(torch.from_numpy(told.guide.copy()) - denoiser.base)] * len(asked),
 }
-ax = plt.subplots(figsize=(5.6, 2.4), layout="constrained")[1]
+ax = plt.subplots(figsize=(5.2, 2.2), layout="constrained")[1]
 show.curve(asked, {k: np.array(v) for k, v in curves.items()}, ax=ax, x_label="noise level σ",
            y_label="error (latents)")  # fmt: skip
 plt.xscale("log")
@@ -563,7 +563,7 @@ show.sheet(
     [*titles, "truth"],
     columns=3,
 )
-plt.gcf().set_size_inches(5.2, 1.45)
+plt.gcf().set_size_inches(4.7, 1.35)
 show.snapshot("The kiss painted in one step, soft and clean; in four, sharper and "
               "mottled; and the truth.")  # fmt: skip
 
@@ -616,7 +616,7 @@ moved = {name: np.abs(grid[name, 0.0] - clips[4][kiss]).mean() * 255 for name in
 silent = [f"no {name}: {m:.1f}" for name, m in moved.items()]
 show.sheet([clips[4][kiss][near], *(grid[name, 0.0][near] for name in CONDITIONS)],
            ["told everything", *silent], columns=5)  # fmt: skip
-plt.gcf().set_size_inches(6.6, 1.2)
+plt.gcf().set_size_inches(6.2, 1.15)
 show.snapshot("The kiss with everything told, and without guide, first frame, motion, identity: "
               "only without the guide it is much worse, with rough colours.")  # fmt: skip
 
@@ -633,7 +633,7 @@ assert moved["guide"] == max(moved.values()) and min(moved.values()) > 0.05
 
 # %%
 def draw_guided(said, weight):
-    _, axes = plt.subplots(1, 2, figsize=(4.0, 1.65), layout="constrained")
+    _, axes = plt.subplots(1, 2, figsize=(3.7, 1.5), layout="constrained")
     show.picture(clips[4][kiss][near], "all weights 1", ax=axes[0])
     show.picture(grid[said, weight][near], f"{said} × {weight:g}", ax=axes[1])
 
@@ -729,7 +729,7 @@ assert np.allclose(change, painted.change[kiss], atol=2e-3)  # kept in half prec
 assert np.allclose(by_hand, painted.frames[kiss], atol=2e-3)
 parts = [guide.frames[kiss], 0.5 + change / 2, np.repeat(mask, 3, axis=-1), painted.frames[kiss]]
 show.sheet([part[near] for part in parts], ["guide", "change", "mask", "painted"], columns=4)
-plt.gcf().set_size_inches(6.2, 1.35)
+plt.gcf().set_size_inches(5.6, 1.25)
 show.snapshot("The guide; the change, strong round both heads; the mask, bright in a seam around "
               "them; and the painted frame, sharp faces with new hair behind.")  # fmt: skip
 
@@ -756,7 +756,8 @@ show.snapshot(
 # %% [markdown]
 # ## 10 · What fails, honestly
 #
-# Here is the kiss in three versions, and below each, in red, where it differs from the truth.
+# Here is the kiss in three versions, and below each, in black, where it
+# differs from the truth.
 
 # %%
 versions = {"guide": guide.frames[kiss], "one step": clips[1][kiss],
@@ -766,12 +767,11 @@ decibels = [
     psnr(v[None].astype(np.float32), truth[kiss:], people[kiss:]) for v in versions.values()
 ]
 titles = [f"{name}: {db:.1f} dB" for name, db in zip(versions, decibels, strict=True)]
-red = np.array([0.0, 1.0, 1.0])  # what is taken from white
-errors_in_red = [1 - np.clip(3 * w - 0.15, 0, 1)[..., None] * red for w in wrong.values()]
-drawings = [picture[near] for picture in (*versions.values(), *errors_in_red)]
+black = [1 - np.clip(3 * w - 0.15, 0, 1)[..., None].repeat(3, -1) for w in wrong.values()]
+drawings = [picture[near] for picture in (*versions.values(), *black)]
 show.sheet(drawings, titles + [""] * 3, columns=3)
 plt.gcf().set_size_inches(4.3, 2.45)
-show.snapshot("Guide, one step and painted frame; below, in red, their errors: all miss the "
+show.snapshot("Guide, one step and painted frame; below, in black, their errors: all miss the "
               "ponytail, and the guide is wrong about the hair behind the ears.")  # fmt: skip
 
 # %% [markdown]
