@@ -212,7 +212,7 @@ walks = [list(euler(denoise, start, sigmas)) for start in starts]
 def draw_walk(step, seed):
     now = walks[seed][step]
     noisy = torch.from_numpy(now.noisy.copy())
-    _, axes = plt.subplots(1, 3, figsize=(5.4, 1.6), layout="constrained")
+    _, axes = plt.subplots(1, 3, figsize=(5.0, 1.5), layout="constrained")
     show.picture(printable(noisy, now.sigma), f"noisy, σ = {now.sigma:.2g}", ax=axes[0])
     show.picture((now.clean + 1) / 2, "the guess", ax=axes[1])
     axes[2].bar(range(1, 13), best_guess(noisy, now.sigma)[1], color=show.PALETTE[0])
@@ -432,7 +432,7 @@ shown = [
 ]
 heads = ["first: the photo", "guide", "its confidence", "motion", "identity (as vectors)"]
 show.sheet([*shown, truth[kiss]], [*heads, "not told: the truth"], columns=3)
-plt.gcf().set_size_inches(4.3, 2.45)
+plt.gcf().set_size_inches(4.0, 2.3)
 show.snapshot("The photo; the guide at contact; its confidence, dark behind the ears; landmark "
               "lines of two heads; both faces; and the truth: she has a ponytail.")  # fmt: skip
 
@@ -527,7 +527,7 @@ seen = [(as_picture(s.noisy[kiss]), as_picture(s.clean[kiss])) for s in steps]
 
 def draw_step(step):
     noisy, guess = seen[step]
-    _, axes = plt.subplots(1, 2, figsize=(4.0, 1.65), layout="constrained")
+    _, axes = plt.subplots(1, 2, figsize=(3.7, 1.5), layout="constrained")
     show.picture(noisy[near], f"noisy, σ = {steps[step].sigma:.2g}", ax=axes[0])
     show.picture(guess[near], "the network's guess", ax=axes[1])
 
@@ -671,7 +671,7 @@ for maps in listening:
         maps.weights.sum(axis=-1), 1, atol=1e-2
     )  # shares; computed in half precision
 
-figure, axes = plt.subplots(1, 4, figsize=(6.0, 1.4), layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(5.4, 1.3), layout="constrained")
 for ax, maps in zip(axes, listening, strict=False):
     show.picture(0.5 + 0.5 * truth[0], maps.layer.split(".attentions")[0], ax=ax)
     share = ax.imshow(maps.weights[0, ..., 0], extent=(0, 256, 192, 0), cmap="RdBu",
@@ -756,8 +756,8 @@ show.snapshot(
 # %% [markdown]
 # ## 10 · What fails, honestly
 #
-# Here is the kiss in three versions, and below each, in black, where it
-# differs from the truth.
+# Here is the kiss in three versions, and below each, in black, where it differs from the
+# truth.
 
 # %%
 versions = {"guide": guide.frames[kiss], "one step": clips[1][kiss],
@@ -770,7 +770,7 @@ titles = [f"{name}: {db:.1f} dB" for name, db in zip(versions, decibels, strict=
 black = [1 - np.clip(3 * w - 0.15, 0, 1)[..., None].repeat(3, -1) for w in wrong.values()]
 drawings = [picture[near] for picture in (*versions.values(), *black)]
 show.sheet(drawings, titles + [""] * 3, columns=3)
-plt.gcf().set_size_inches(4.3, 2.45)
+plt.gcf().set_size_inches(4.0, 2.3)
 show.snapshot("Guide, one step and painted frame; below, in black, their errors: all miss the "
               "ponytail, and the guide is wrong about the hair behind the ears.")  # fmt: skip
 
