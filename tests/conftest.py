@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+pytest_plugins = ["browser"]
 
 
 @pytest.fixture(scope="session")
