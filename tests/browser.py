@@ -36,9 +36,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 START = 60.0  # seconds that a server may take to answer
 RUN = 240.0  # seconds that a whole notebook may take
@@ -137,9 +143,10 @@ def errors(page: Any) -> list[str]:
 
 STDERR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]'
 ENDED = f"""() => {{
-    const said = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
-    const failed = document.querySelector('{STDERR}') !== null;
-    return !said.some(text => text.includes('*')) && (failed || said.every(text => /\\d/.test(text)));
+    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+    const waits = prompts.some(prompt => prompt.textContent.includes('*'));
+    const ran = prompts.every(prompt => /[0-9]/.test(prompt.textContent));
+    return !waits && (ran || document.querySelector('{STDERR}') !== null);
 }}"""
 
 
