@@ -84,6 +84,7 @@ class KissApp:
         import ipywidgets as w  # half a second: only when there is something to press
 
         self.pipeline, self.run = pipeline, None
+        self._thread = threading.Thread()  # the one at work; this one never was
         self._stopped = threading.Event()
         self._make_choices(w)
         self._make_result(w)
@@ -103,10 +104,14 @@ class KissApp:
         return Wish(tuple(chosen), bool(self.agreed.value), *asked)
 
     def start(self) -> threading.Thread:
-        """Generate in a thread of its own: a kernel that is busy would not hear Cancel."""
-        thread = threading.Thread(target=self.generate, daemon=True)
-        thread.start()
-        return thread
+        """Generate in a thread of its own: a kernel that is busy would not hear Cancel.
+
+        Who presses twice gets one clip.
+        """
+        if not self._thread.is_alive():
+            self._thread = threading.Thread(target=self.generate, daemon=True)
+            self._thread.start()
+        return self._thread
 
     def cancel(self) -> None:
         """Stop when the stage at work has ended."""
@@ -244,7 +249,7 @@ def _visible(widget: Any, visible: bool) -> None:
 
 
 def _first_picture() -> bytes:
-    return _jpeg(np.hstack([load_photo(path).rgb for path in zoo.demo_portraits()])[::2, ::2])
+    return _jpeg(np.hstack([load_photo(path).rgb for path in zoo.demo_portraits()])[::4, ::4])
 
 
 def _jpeg(rgb: Num[np.ndarray, "h w 3"]) -> bytes:

@@ -72,7 +72,7 @@ for name, result in pipeline.stages(couple):
 # %%
 clip = results["clip"]
 show.strip(clip.frames, count=6)
-plt.gcf().set_size_inches(9, 1.4)
+plt.gcf().set_size_inches(8, 1.2)
 show.snapshot(
     "Six frames of a drawn couple: apart, turning to each other, leaning in, lips together."
 )
@@ -106,11 +106,11 @@ show.source(Pipeline.__call__)
 two = replace(pipeline, compose=partial(compose, height=160))
 run = two(*zoo.demo_portraits())
 run.composite.plot()
-plt.gcf().set_size_inches(8, 2.4)
+plt.gcf().set_size_inches(6.4, 1.9)
 show.snapshot("A portrait of a dark-haired woman, one of a bearded man, and both side by side.")
 
 # %%
-show.player(run.clip.frames, run.clip.fps, "The two turn, lean in and kiss", width=240)
+show.player(run.clip.frames[::2], run.clip.fps / 2, "The two turn, lean in, kiss", width=176)
 
 # %% [markdown]
 # ## 3 · Open every drawer
@@ -160,7 +160,7 @@ DRAWERS = {
 
 
 def open_drawer(stage, frame):
-    ax = plt.subplots(figsize=(4.4, 2.6), layout="constrained")[1]
+    ax = plt.subplots(figsize=(4.2, 2.4), layout="constrained")[1]
     DRAWERS[stage](frame, ax)
     ax.set_title(f"{stage}, frame {frame}: {run.motion.phases[frame]}", fontsize=9)
 
@@ -195,7 +195,7 @@ moved = (np.abs(painted.frames - run.guide.frames).max(axis=-1) > 2 / 255).mean(
 seconds = np.arange(len(sure)) / run.clip.fps
 shares = {"photograph": sure, "made up by the guide": 1 - sure, "changed by the model": moved}
 show.curve(seconds, shares, y_label="share of the pixels", bands=run.motion.phases)
-plt.gcf().set_size_inches(8, 2.6)
+plt.gcf().set_size_inches(7, 2.3)
 show.snapshot("The photograph's share falls as the heads turn; what is made up and changed grows.")
 
 # %% [markdown]
@@ -242,7 +242,7 @@ show.snapshot("Five contacts: lips with lips three times, lips on a forehead, li
 def look_at(style, seed, moment):
     one = made[style, seed]
     frame = round(moment * (len(one.clip.frames) - 1))
-    _, axes = plt.subplots(1, 2, figsize=(7.4, 2.3), layout="constrained", width_ratios=(1.5, 1))
+    _, axes = plt.subplots(1, 2, figsize=(6.4, 2.0), layout="constrained", width_ratios=(1.5, 1))
     title = f"{style}, seed {seed}: {one.motion.phases[frame]}"
     show.picture(one.clip.frames[frame], title, axes[0])
     show.curve(
@@ -284,13 +284,15 @@ for style in STYLES:
 both = np.stack([made["tender", seed].clip.frames for seed in SEEDS]).astype(int)
 apart = np.ptp(both, axis=0).max(axis=(0, 3))  # levels of 255
 show.heat(small.photo.rgb, apart, label="largest difference (levels)")
-plt.gcf().set_size_inches(5, 2.6)
-show.snapshot("A heat map over the two: bright at the eyes, and along outlines that breath moves.")
+plt.gcf().set_size_inches(4.2, 2.2)
+show.snapshot("A heat map over the two: dark almost everywhere, bright at the eyes.")
 
 # %% [markdown]
 # The **sampler's seed** chooses the noise that the model begins with. It is an argument of
-# `sample`, and we can throw that die again without repeating anything before it. If the model knows
-# what it wants, the noise should hardly matter.
+# `sample`, and we can throw that die again without repeating anything before it. If the model knew
+# exactly what it wants, the noise would not matter at all. If its change were nothing but noise,
+# two throws would differ from each other by √2 times as much as each differs from the guide: like
+# two walkers who leave one house in directions of their own.
 
 # %%
 one = made["tender", 0]
@@ -304,26 +306,28 @@ by_noise = np.ptp(thrown, axis=0).mean() * 255
 by_model = np.abs(thrown[0] - one.guide.frames).mean() * 255
 print(f"the model changes a pixel by {by_model:.2f} levels of 255 on average,")
 print(f"another noise changes it by {by_noise:.2f}")
+print(f"that is {by_noise / (2**0.5 * by_model):.0%} of what pure chance would")
 
 # %% [markdown]
-# **Claim:** that die decides less than the model does. That is good for a tool, and it says
-# something about this model: it is told so much (guide, photo, landmarks, identity) that little is
-# left to dream.
+# **Claim:** the truth lies between: the model does want something, but this die has a say in how
+# it looks. The larger and the better trained a model is, and the more it is told (guide, photo,
+# landmarks, identity), the less is left to chance.
 
 # %%
-assert by_noise < by_model
+assert by_noise < 2**0.5 * by_model
 
 # %% [markdown]
 # ## 7 · What you decided: the length
 #
 # A style's times are *shares* of the clip. So the same kiss in half the time must be twice as
-# fast, everywhere. We only need the plan for that, and a plan costs next to nothing.
+# fast, everywhere. Speed is counted in inter-ocular distances (*iod*, from outer eye corner to
+# outer eye corner) a second. We only need the plan for that, and a plan costs next to nothing.
 
 # %%
 lengths = (0.75, 1.5, 3.0, 6.0)
 plans = {length: plan_kiss(run.faces, seconds=length, fps=24) for length in lengths}
 fastest = {length: -np.gradient(p.gap, 1 / p.fps).min() for length, p in plans.items()}
-ax = plt.subplots(figsize=(7, 2.6), layout="constrained")[1]
+ax = plt.subplots(figsize=(6.4, 2.4), layout="constrained")[1]
 for (length, p), colour, line in zip(
     plans.items(), show.PALETTE, ("-", "--", "-.", ":"), strict=False
 ):
@@ -438,7 +442,7 @@ record["settings"][:160]
 # %%
 report = measure(run)
 report.plot()
-plt.gcf().set_size_inches(9.5, 3.6)
+plt.gcf().set_size_inches(8.6, 3.3)
 show.snapshot(
     "Over time: likeness of both faces near 1 while apart, falling as the heads turn, with gaps "
     "where no face was found; beside it the worst frame."

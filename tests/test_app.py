@@ -55,6 +55,7 @@ def upload(app: KissApp, left: bytes, right: bytes, agreed: bool) -> KissApp:
 def test_two_packaged_people_kiss_at_a_press(tmp_path: Path, disk: Path) -> None:
     app = quick()
     app.style.value, app.seed.value = "peck", 7
+    assert app.start() is app.start()  # a double click
     app.start().join()
     path = tmp_path / "shown.mp4"
     path.write_bytes(app.video.value)
