@@ -72,7 +72,7 @@ for name, result in pipeline.stages(couple):
 # %%
 clip = results["clip"]
 show.strip(clip.frames, count=6)
-plt.gcf().set_size_inches(8, 1.2)
+plt.gcf().set_size_inches(7, 1.1)
 show.snapshot(
     "Six frames of a drawn couple: apart, turning to each other, leaning in, lips together."
 )
@@ -106,11 +106,11 @@ show.source(Pipeline.__call__)
 two = replace(pipeline, compose=partial(compose, height=160))
 run = two(*zoo.demo_portraits())
 run.composite.plot()
-plt.gcf().set_size_inches(6.4, 1.9)
+plt.gcf().set_size_inches(5.8, 1.7)
 show.snapshot("A portrait of a dark-haired woman, one of a bearded man, and both side by side.")
 
 # %%
-show.player(run.clip.frames[::2], run.clip.fps / 2, "The two turn, lean in, kiss", width=176)
+show.player(run.clip.frames[::2], run.clip.fps / 2, "The two turn, lean in, kiss", width=132)
 
 # %% [markdown]
 # ## 3 · Open every drawer
@@ -160,7 +160,7 @@ DRAWERS = {
 
 
 def open_drawer(stage, frame):
-    ax = plt.subplots(figsize=(4.2, 2.4), layout="constrained")[1]
+    ax = plt.subplots(figsize=(3.9, 2.2), layout="constrained")[1]
     DRAWERS[stage](frame, ax)
     ax.set_title(f"{stage}, frame {frame}: {run.motion.phases[frame]}", fontsize=9)
 
@@ -231,7 +231,7 @@ STYLES, SEEDS = ("peck", "tender", "french", "forehead", "cheek"), (0, 1)
 made = {(style, seed): make(style, seed) for style in STYLES for seed in SEEDS}
 contacts = [made[style, 0].clip.frames[made[style, 0].motion.contact] for style in STYLES]
 show.sheet(contacts, STYLES, columns=5)
-plt.gcf().set_size_inches(9, 1.5)
+plt.gcf().set_size_inches(7.5, 1.25)
 show.snapshot("Five contacts: lips with lips three times, lips on a forehead, lips on a cheek.")
 
 # %% [markdown]
@@ -242,7 +242,7 @@ show.snapshot("Five contacts: lips with lips three times, lips on a forehead, li
 def look_at(style, seed, moment):
     one = made[style, seed]
     frame = round(moment * (len(one.clip.frames) - 1))
-    _, axes = plt.subplots(1, 2, figsize=(6.4, 2.0), layout="constrained", width_ratios=(1.5, 1))
+    _, axes = plt.subplots(1, 2, figsize=(5.8, 1.8), layout="constrained", width_ratios=(1.5, 1))
     title = f"{style}, seed {seed}: {one.motion.phases[frame]}"
     show.picture(one.clip.frames[frame], title, axes[0])
     show.curve(
@@ -410,7 +410,7 @@ path = run.save(folder / "kiss.mp4")
 stored = load_clip(path)
 corner = [run.clip.frames[0][-60:, -130:], stored.frames[0][-60:, -130:]]
 show.sheet(corner, ["the clip's corner", "the file's"], columns=2)
-plt.gcf().set_size_inches(5, 1.5)
+plt.gcf().set_size_inches(4.2, 1.3)
 show.snapshot("The lower right corner of a frame; in the file it says AI-generated on dark glass.")
 
 # %%
@@ -442,7 +442,7 @@ record["settings"][:160]
 # %%
 report = measure(run)
 report.plot()
-plt.gcf().set_size_inches(8.6, 3.3)
+plt.gcf().set_size_inches(6.8, 2.8)
 show.snapshot(
     "Over time: likeness of both faces near 1 while apart, falling as the heads turn, with gaps "
     "where no face was found; beside it the worst frame."
