@@ -181,7 +181,7 @@ class KissApp:
         _visible(self.own, self.people.value == OWN)
 
     def _make_choices(self, w: Any) -> None:
-        wide, upload = {"description_width": "6em"}, w.Layout(width="16em")
+        wide, upload = {"description_width": "6em"}, w.Layout(width="20em")
         self.people = w.Dropdown(options=(PORTRAITS, COUPLE, OWN), description="Photos", style=wide)
         self.left = w.FileUpload(description="Left portrait, or a couple", layout=upload)
         self.right = w.FileUpload(description="Right portrait", layout=upload)
@@ -232,9 +232,9 @@ def _file_bytes(run: Run) -> bytes:
 
 def _download(data: bytes) -> str:
     inside = f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
-    return (
-        f'<a download="kiss.mp4" href="{inside}">Download kiss.mp4 ({len(data) / 1000:.0f} kB)</a>'
-    )
+    words = f"Download kiss.mp4 ({len(data) / 1000:.0f} kB)"
+    look = "text-decoration: underline"  # Jupyter shows a link in a widget as plain text
+    return f'<a download="kiss.mp4" style="{look}" href="{inside}">{words}</a>'
 
 
 def _one_line(error: Exception) -> str:

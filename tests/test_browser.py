@@ -73,7 +73,7 @@ def test_notebook_07s_app_makes_a_clip_in_jupyterlab(
 
 def test_voila_serves_the_same_app_without_code(page: Any, app_alone: Path, tmp_path: Path) -> None:
     with serve_voila(tmp_path, app_alone) as served:
-        page.goto(served.address(""))
+        page.goto(served.address(""), timeout=MADE)  # it runs the notebook first
         page.get_by_role("button", name="Generate").wait_for(timeout=MADE)
         assert page.locator(".jp-InputArea").count() == 0
         make_a_clip(page)
