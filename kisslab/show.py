@@ -236,7 +236,8 @@ def figure_bytes(dots_per_inch: int = 76, quality: int = 62, colours: int = 64) 
     from matplotlib import pyplot
 
     figure, memory = pyplot.gcf(), io.BytesIO()
-    if any(ax.images for ax in figure.axes):
+    axes = [inner for ax in figure.axes for inner in (ax, *ax.child_axes)]
+    if any(ax.images for ax in axes):
         options = {"quality": quality, "optimize": True}
         figure.savefig(memory, format="jpeg", dpi=dots_per_inch, pil_kwargs=options)
     else:

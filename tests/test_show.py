@@ -248,3 +248,12 @@ def test_a_snapshot_is_a_described_picture_and_closes_its_figure() -> None:
     assert photo.html.startswith('<img src="data:image/jpeg;base64,')
     assert 'alt="a &quot;rising&quot; line"' in lines.html
     assert len(lines.html) < 8000
+
+
+def test_a_picture_beside_curves_keeps_its_colours() -> None:
+    """64 colours are enough for lines; a photograph among them, also an inset one, needs JPEG."""
+    x, image = np.linspace(0, 1, 9), RNG.random((30, 40, 3))
+    show.curve(x, {"a": x})
+    assert show.figure_bytes().startswith(b"\x89PNG")
+    show.curve_and_picture(x, {"a": x}, image, "noise", 0.5)
+    assert show.figure_bytes().startswith(b"\xff\xd8")
