@@ -17,7 +17,6 @@ import typer
 
 if TYPE_CHECKING:
     from kisslab.batch import Done
-    from kisslab.pipeline import Run
 
 app = typer.Typer(
     help="How AI kiss-video generators work: photos in, a short clip out, every stage open.",
@@ -235,18 +234,9 @@ def _make(
         stages = pipeline.stages(*photos, consent=STATEMENT if consent else "")
         run = Run(**dict(_shown(stages)))
         run.save(output)
-    for note in _notes(run):
+    for note in run.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"{output}: {len(run.clip.frames)} frames, {run.motion.style}, marked AI-generated")
-
-
-def _notes(run: Run) -> Iterator[str]:
-    """What was converted, assumed or found wanting."""
-    for photo in run.photos:
-        yield from (f"{Path(photo.path).name}: {sentence}" for sentence in photo.converted)
-    yield from run.faces.notes
-    yield from run.composite.notes if run.composite else ()
-    yield from (check.sentence for check in run.assessment.checks if not check.good)
 
 
 def _shown(stages: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:

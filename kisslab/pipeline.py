@@ -67,6 +67,15 @@ class Run(Result):
             "settings": self.settings,
         }
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Plain sentences on what was converted, assumed or found wanting."""
+        converted = ((Path(p.path).name, sentence) for p in self.photos for sentence in p.converted)
+        composed = self.composite.notes if self.composite else ()
+        wanting = (check.sentence for check in self.assessment.checks if not check.good)
+        named = (f"{name}: {sentence}" for name, sentence in converted)
+        return (*named, *self.faces.notes, *composed, *wanting)
+
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the clip with this run's description inside; options as in `video.save`.
 

@@ -106,7 +106,7 @@ def serve_lab(folder: Path, *notebooks: Path) -> Iterator[Served]:
     work, token = _work(folder, notebooks), secrets.token_hex(16)
     options = ["--no-browser", "--LabApp.news_url=None", f"--IdentityProvider.token={token}"]
     options += ["--ServerApp.ip=127.0.0.1", "--allow-root", f"--ServerApp.root_dir={work}"]
-    with _served(folder, ["lab", *options, "--port={port}"], work, token) as served:
+    with _served(folder, ["jupyterlab", *options, "--port={port}"], work, token) as served:
         yield served
 
 
@@ -170,7 +170,7 @@ def _served(folder: Path, command: list[str], work: Path, token: str) -> Iterato
     command = [part.format(port=port) for part in command]
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", *command], stdout=out, stderr=out,
+            [sys.executable, "-m", *command], stdout=out, stderr=out,
             cwd=work, env=_own_home(folder), start_new_session=True,
         )  # fmt: skip
     served = Served(f"http://127.0.0.1:{port}", token, work, log)
@@ -211,8 +211,10 @@ def _wait_for(served: Served, process: subprocess.Popen) -> None:
     end = time.monotonic() + START
     while time.monotonic() < end and process.poll() is None:
         try:
-            urllib.request.urlopen(served.address(""), timeout=START).close()
+            urllib.request.urlopen(served.address("favicon.ico"), timeout=START).close()
             return
+        except urllib.error.HTTPError:
+            return  # it answers, whatever it thinks of the question
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.2)
     raise RuntimeError(f"the server does not answer:\n{served.log.read_text()[-3000:]}")

@@ -250,7 +250,10 @@ def test_a_snapshot_is_a_described_picture_and_closes_its_figure() -> None:
     assert len(lines.html) < 8000
 
 
-def test_a_picture_in_axes_within_axes_keeps_its_colours_in_a_snapshot() -> None:
-    x = np.arange(9.0)
-    show.curve_and_picture(x, {"a line": x}, np.zeros((6, 8, 3)), "worst", 3.0)
-    assert show.snapshot("a curve and a picture").html.startswith('<img src="data:image/jpeg')
+def test_a_picture_beside_curves_keeps_its_colours() -> None:
+    """64 colours are enough for lines; a photograph among them, also an inset one, needs JPEG."""
+    x, image = np.linspace(0, 1, 9), RNG.random((30, 40, 3))
+    show.curve(x, {"a": x})
+    assert show.figure_bytes().startswith(b"\x89PNG")
+    show.curve_and_picture(x, {"a": x}, image, "noise", 0.5)
+    assert show.figure_bytes().startswith(b"\xff\xd8")
