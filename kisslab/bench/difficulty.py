@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +19,8 @@ from kisslab.bench.studio import HELD_OUT
 from kisslab.failures import Trial, forecast, try_case
 from kisslab.studio.hard import KINDS, hard_case
 
-FIRST = HELD_OUT + 60_002  # seeds of couples; assessment.WEIGHTS were set on the two before
-COUPLES = 10  # six photos each, one a kind
+FIRST = HELD_OUT + 60_010  # seeds of couples; assessment.WEIGHTS were set on others
+COUPLES = 5  # twelve photos each
 FRAMES = 2  # on the way, and at contact
 
 
@@ -37,16 +38,20 @@ def difficulty_rows(folder: str | Path, couples: int = COUPLES) -> Iterator[Row]
 
 
 def photos(couples: int, first: int = FIRST) -> Iterator[tuple[str, float, int]]:
-    """(kind, strength, seed) of the photos: every couple in each kind, at a random strength."""
+    """(kind, strength, seed) of the photos: every couple, in each kind, spoilt a little and much.
+
+    A little is a strength drawn from 0 to 0.5, much one from 0.5 to 1.
+    """
     for seed in range(first, first + couples):
-        strengths = np.random.default_rng([seed, 37]).uniform(0, 1, len(KINDS))
-        yield from ((kind, float(s), seed) for kind, s in zip(KINDS, strengths, strict=True))
+        rng = np.random.default_rng([seed, 37])
+        for kind, low in product(KINDS, (0.0, 0.5)):
+            yield kind, float(rng.uniform(low, low + 0.5)), seed
 
 
 def trials(folder: str | Path, chosen: Iterator[tuple[str, float, int]]) -> Iterator[Trial]:
     """The pipeline's try at each photo, kept in `folder`: one that is there is not made again."""
     for kind, strength, seed in chosen:
-        path = Path(folder) / f"trial_{seed}_{kind.replace(' ', '_')}.npz"
+        path = Path(folder) / f"trial_{seed}_{kind.replace(' ', '_')}_{strength:.3f}.npz"
         if not path.exists():
             try_case(hard_case(kind, strength, seed, frames=FRAMES)).save(path)
         yield Trial.load(path)
