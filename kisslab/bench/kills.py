@@ -1,17 +1,19 @@
 """Kills without warning, at random moments: is what has its final name whole? (kill_all, Killed)
 
-Four kinds of work are killed again and again in the same folder, so that each start meets what the
-last one left: clips that are made, clips that are only written, studio shards, and a training.
+Five kinds of work are killed again and again in the same folder, so that each start meets what the
+last one left: a clip that is made, a batch, clips that are only written, studio shards, a training.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from kisslab.batch import REPORT, run_batch
 from kisslab.bench.batched import SMALL, small_pairs
 from kisslab.studio.dataset import Shard, write_shard
 from kisslab.train.loop import Recipe, fit
@@ -32,6 +35,7 @@ class Work(NamedTuple):
     do: Callable[[str], None]  # in this folder; goes on where it was, where that is promised
     half: Callable[[Path], list[Path]]  # what has its final name there and is not whole
     done: Callable[[Path], int]  # how far it got; never less after a kill
+    kills: int = 16
 
 
 class Killed(NamedTuple):
@@ -44,51 +48,69 @@ class Killed(NamedTuple):
     finished: bool  # whether it ran to its end at last
 
 
-def kill_all(times: int = 14, seed: int = 0) -> list[Killed]:
-    """Kill each kind of work `times` times, each time after a random part of what it takes."""
+def kill_all(seed: int = 0) -> list[Killed]:
+    """Kill each of WORKS as often as it says, each time after a random part of what it takes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # each child starts with all imported
     rng = np.random.default_rng(seed)
     # numba's OpenMP ends a process that was forked from one with threads; its own queue does not.
     with patch.dict(os.environ, NUMBA_THREADING_LAYER="workqueue", OMP_NUM_THREADS="1"):
-        return [_killed(name, work, times, rng, context) for name, work in WORKS.items()]
+        _run(os.listdir, ".", context)  # the first child waits for the imports
+        return [_killed(name, work, rng, context) for name, work in WORKS.items()]
 
 
-def _killed(name: str, work: Work, times: int, rng: np.random.Generator, context: object) -> Killed:
-    half = lost = 0
-    with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as folder:
-        seconds = _timed(work, whole, context)
-        for kill in range(times):
-            before = work.done(Path(folder))
-            _kill_after(seconds * rng.uniform(0.05, 0.95) / (1 + kill % 3), work, folder, context)
-            half += len(work.half(Path(folder)))
-            lost += work.done(Path(folder)) < before
-        _timed(work, folder, context)
-        finished = work.done(Path(folder)) == work.done(Path(whole))
-    return Killed(name, times, half, lost, finished)
+def _killed(name: str, work: Work, rng: np.random.Generator, context: object) -> Killed:
+    """A run that ends before its kill is none: it is begun anew, in an empty folder."""
+    kills = half = lost = 0
+    with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as top:
+        seconds, folder = _run(work.do, whole, context), _emptied(Path(top) / "work")
+        while kills < work.kills:
+            before = work.done(folder)
+            if not _kill_after(seconds * rng.uniform(0.1, 0.9), work, folder, context):
+                _emptied(folder)
+                continue
+            kills += 1
+            half += len(work.half(folder))
+            lost += work.done(folder) < before
+        _run(work.do, str(folder), context)
+        finished = work.done(folder) == work.done(Path(whole))
+    return Killed(name, kills, half, lost, finished)
 
 
-def _timed(work: Work, folder: str, context: object) -> float:
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _run(do: Callable[[str], object], folder: str, context: object) -> float:
     """Seconds of a run to its end. RuntimeError if it failed."""
     start = time.perf_counter()
-    process = context.Process(target=_lead, args=(work.do, folder))
+    process = context.Process(target=_lead, args=(do, folder))
     process.start()
     process.join()
     if process.exitcode:
-        raise RuntimeError(f"{work.do}: ended with {process.exitcode} where nobody killed it")
+        raise RuntimeError(f"{do}: ended with {process.exitcode} where nobody killed it")
     return time.perf_counter() - start
 
 
-def _kill_after(seconds: float, work: Work, folder: str, context: object) -> None:
-    process = context.Process(target=_lead, args=(work.do, folder))
+def _kill_after(seconds: float, work: Work, folder: Path, context: object) -> bool:
+    """Kill it, and all that it started; whether it was still at work."""
+    process = context.Process(target=_lead, args=(work.do, str(folder)))
     process.start()
     process.join(seconds)
-    if process.is_alive():
-        os.kill(process.pid, signal.SIGKILL)
+    alive = process.is_alive()
+    if alive:
+        with suppress(ProcessLookupError):  # it does not lead its group yet
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
     process.join()
+    return alive
 
 
-def _lead(do: Callable[[str], None], folder: str) -> None:
+def _lead(do: Callable[[str], object], folder: str) -> None:
+    """Work as the leader of a process group, which can be killed as one."""
+    os.setpgrp()
     torch.set_num_threads(1)
     do(folder)
 
@@ -97,6 +119,13 @@ def _make(folder: str) -> None:
     """A clip, by the whole pipeline; one that is there is made anew."""
     (pair,) = small_pairs(1)
     SMALL(*pair.photos).save(Path(folder) / pair.out)
+
+
+def _make_many(folder: str, count: int = 4) -> None:
+    """A batch of clips, by a process that it starts; those that are there are kept."""
+    for done in run_batch(small_pairs(count), folder, pipeline=SMALL, workers=1):
+        if done.error:
+            raise RuntimeError(done.error)
 
 
 def _write(folder: str, count: int = 6) -> None:
@@ -115,7 +144,7 @@ def _shards(folder: str, count: int = 4) -> None:
             write_shard(str(path), seed, frames=2, size=32)
 
 
-def _train(folder: str, steps: int = 60) -> None:
+def _train(folder: str, steps: int = 300) -> None:
     """A tiny network, with a checkpoint at every other step."""
     recipe = Recipe(steps=steps, warmup=2, save_every=2, precision="no", channels_last=False)
     fit(torch.nn.Linear(64, 64), _batch, _loss, folder, recipe)
@@ -145,7 +174,8 @@ def _half_shards(folder: Path) -> list[Path]:
 
 def _half_states(folder: Path) -> list[Path]:
     """Checkpoints without all their files, and a curve that can't be read."""
-    wanted = {"model.safetensors", "optimizer.bin", "scheduler.bin"}
+    wanted = {"model.safetensors", "optimizer.bin", "random_states_0.pkl"}
+    wanted |= {f"custom_checkpoint_{k}.pkl" for k in (0, 1)}  # average and schedule
     newest = sorted(folder.glob("state_*[0-9]"))[-1:]  # an older one may be on its way out
     half = [p for p in newest if not wanted <= {file.name for file in p.iterdir()}]
     curve = folder / "curve.csv"
@@ -160,7 +190,7 @@ def _newest_state(folder: Path) -> int:
 
 def _named(folder: Path) -> list[Path]:
     """Files under their final names: what is being written has a name that begins with a dot."""
-    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return [path for path in folder.iterdir() if path.name[0] != "." and path.name != REPORT]
 
 
 def _count(folder: Path) -> int:
@@ -176,7 +206,8 @@ def _opens(reader: Callable[[], object]) -> bool:
 
 
 WORKS = {
-    "make": Work(_make, _half_clips, _count),
+    "make": Work(_make, _half_clips, _count, kills=8),  # the slowest
+    "batch": Work(_make_many, _half_clips, _count, kills=4),
     "write": Work(_write, _half_clips, _count),
     "dataset": Work(_shards, _half_shards, _count),
     "training": Work(_train, _half_states, _newest_state),

@@ -129,7 +129,11 @@ def _kill_rows() -> Iterator[Row]:
     yield row("half_written", sum(one.half_written for one in killed), "files", "= 0", kills)
     yield row("lost_after_kills", sum(one.lost for one in killed), "kills", "= 0", kills)
     yield row(
-        "finished_after_kills", sum(one.finished for one in killed), "of 4", "= 4", len(killed)
+        "finished_after_kills",
+        sum(one.finished for one in killed),
+        "kinds",
+        f"= {len(killed)}",
+        len(killed),
     )
 
 
