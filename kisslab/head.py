@@ -99,7 +99,7 @@ def build_head(cutout: Cutout, faces: Faces, person: int, seed: int = 0) -> Head
         alpha=np.concatenate([alpha, np.ones(back_texture.shape[:2], np.float32)], axis=1),
         points=points,
         angles=faces.angles[person],
-        follow=1 - smoothstep((rows.y - rows.chin + 0.06 * rows.height) / (0.55 * rows.height)),
+        follow=1 - smoothstep((rows.y - rows.chin) / (0.55 * rows.height)),
         pivot=np.array([rows.middle, rows.chin, rows.rim]),
         width=rows.width,
         photo_width=photo_width,

@@ -40,7 +40,6 @@ from kisslab.records import Result, record
 from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
 
 SIGMA_DATA = 0.3  # deviation of what the conditions leave open, most of the clip is known well
-LOWEST = 1.0  # noise level of the last step: below it this small network adds speckle, not detail
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
 SOFT = 1.5  # pixels at the model's size: deviation of the blur of people's outlines
@@ -209,6 +208,7 @@ def sample(
     sampler: Callable[..., Iterator[Step]] = dpm_solver_2m,
     noise: Callable[[Shape, int], Tensor] = independent_noise,
     temperature: float = 0.3,
+    lowest: float = 1.0,
     **weights: float,
 ) -> Iterator[Step]:
     """Denoise a clip that obeys the conditions; the steps' `clean` are latents of whole clips.
@@ -217,11 +217,12 @@ def sample(
     noise: what to begin with, from the latents' shape and the seed; `kisslab.noise` has others.
     temperature: deviation of that noise. 1 draws from all clips that the model holds possible, less
     comes nearer to their mean, which is softer and more often right (Kingma and Dhariwal 2018,
-    section 6.2).
+    section 6.2). lowest: noise level of the last step; below 1 our small network adds more speckle
+    than detail.
     """
     denoiser = Denoiser(model or load_kiss(), conditions, **weights)
     start, base = noise(tuple(denoiser.base.shape), seed), denoiser.base.numpy()
-    for step in sampler(denoiser, temperature * start, karras_sigmas(steps, LOWEST)):
+    for step in sampler(denoiser, temperature * start, karras_sigmas(steps, lowest)):
         yield replace(
             step,
             noisy=step.noisy + base,

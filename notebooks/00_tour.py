@@ -250,13 +250,14 @@ for step in steps:
     print(f"step {step.index}: sigma {step.sigma:.2f}")
 
 # %% [markdown]
-# **Claim:** the first thing that the network sees is σ times white noise, around what is known
-# already: the guide's latents, each as strong as the guide is sure of it.
+# **Claim:** the first thing that the network sees is 0.3 σ times white noise, around what is known
+# already: the guide's latents, each as strong as the guide is sure of it. (Why 0.3 and not 1? It
+# is called the *temperature*: cooler noise gives a softer picture that is more often right.)
 
 # %%
 base = known(conditions.told[None])[0].numpy()
 noise = (steps[0].noisy - base) / steps[0].sigma
-assert abs(noise.mean()) < 0.01 and abs(noise.std() - 1) < 0.01
+assert abs(noise.mean()) < 0.01 and abs(noise.std() - 0.3) < 0.01
 show.source(known)
 
 # %% [markdown]

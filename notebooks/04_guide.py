@@ -356,7 +356,7 @@ assert made_up[-1] > 1.5 * made_up.min()
 walk = motion.pick(range(18, 24))
 clip = draw_guide(photo, faces, walk, cutout)
 places = planned_points(walk, faces)
-for point in (at.FOREHEAD, at.CHIN):
+for point in (at.FOREHEAD, at.RIGHT_CHEEK):
     step = (places[3, 0, point] - places[2, 0, point])[:2]
     px, py = places[2, 0, point, :2].round().astype(int)
     assert np.abs(clip.flow[2][py, px] - step).max() < 0.3  # pixels: a neighbour of that point

@@ -514,7 +514,7 @@ assert np.all(ours < plain) and np.all(ours[asked >= 0.3] < wiener[asked >= 0.3]
 # steps at the moment of the kiss.
 
 # %%
-steps = list(sample(told, model, steps=12, seed=0))
+steps = list(sample(told, model, steps=12, seed=0, temperature=1.0, lowest=0.03))
 
 
 def as_picture(latent):
@@ -546,7 +546,8 @@ explore(
 # ### One step, or four
 
 # %%
-clips = {n: [as_picture(z) for z in list(sample(told, model, steps=n))[-1].clean] for n in (1, 4)}
+ends = {n: [*sample(told, model, steps=n, temperature=1.0, lowest=0.03)][-1] for n in (1, 4)}
+clips = {n: [as_picture(z) for z in end.clean] for n, end in ends.items()}
 people = np.stack([shot.parts > 0 for shot in shots]) | (guide.layers > 0)
 
 
@@ -579,6 +580,11 @@ assert marks[1][0] > marks[4][0] and marks[1][1] < marks[4][1]
 # steps ends on *one* of them, with hair in a definite place, and nearly always in the wrong one.
 # Who judges a generator by PSNR alone will end with a blur. (You also see what the noise becomes
 # in a small network: mottled skin instead of pores.)
+#
+# Both cells above asked for `temperature=1.0`, noise as strong as the theory wants it, and walked
+# down to `lowest=0.03`. By default `sample` begins with cooler noise, of deviation 0.3, and stops at
+# σ = 1: its walks end nearer to the mean of all kisses. For a network as small as ours that is the
+# better bargain.
 
 # %% [markdown]
 # ## 7 · Guidance: how loudly you say it
@@ -708,8 +714,9 @@ show.snapshot("For every layer, by how much more the left head listens to the le
 # ## 9 · Detail transfer: the photo has the last word
 #
 # The network's clip has lost what the codec loses, and is mottled. But it knows heads better than
-# the guide does, behind the ears. So take from it only what it *changes*, and only where the guide
-# is unsure:
+# the guide does, behind the ears. So take from it only what it *changes*, and only where that is
+# much more than its own mottle: 0.1 counts where the guide made people up, and where the photo is
+# known it must be 0.2 and more, as when other light falls on a turned face:
 #
 # guide + mask · (decode(its latents) − decode(the guide's latents))
 #
@@ -734,13 +741,15 @@ show.snapshot("The guide; the change, strong round both heads; the mask, bright 
               "them; and the painted frame, sharp faces with new hair behind.")  # fmt: skip
 
 # %% [markdown]
-# **Claim:** where the guide is sure, the painted clip *is* the guide, to a fraction of a level; the
-# decoded clip is far from it.
+# **Claim:** where the guide is sure, the painted clip is very nearly the guide; the decoded clip is
+# far from it.
 
 # %%
 known = guide.confidence > 0.9
 wanted, decoded = guide.frames.astype(np.float32), np.array(clips[4]).astype(np.float32)
-assert psnr(painted.frames, wanted, known) > 45 > psnr(decoded, wanted, known) + 10
+kept, lost = (psnr(clip, wanted, known) for clip in (painted.frames, decoded))
+print(f"painted {kept:.1f} dB, decoded {lost:.1f} dB")
+assert kept > 30 and kept > lost + 5
 
 # %% [markdown]
 # Look at a face closely: decoded latents on the left, and on the right after detail transfer.

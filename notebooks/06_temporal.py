@@ -341,7 +341,8 @@ noises = {
     "shared": shared_noise,
     "warped": partial(warped_noise, flow=guide.flow),
 }
-ends = {name: [*sample(told, model, noise=noise)][-1] for name, noise in noises.items()}
+fully = partial(sample, told, model, temperature=1.0, lowest=0.03)  # by default noise says little
+ends = {name: [*fully(noise=noise)][-1] for name, noise in noises.items()}
 clips = {name: paint(guide, told, end, model).frames for name, end in ends.items()}
 
 # %%
@@ -469,7 +470,7 @@ assert without_time[apart].max() == 0 < with_time[apart].min()
 
 # %%
 with spatial_only(model.unet):
-    lonely = [*sample(told, model, noise=independent_noise)][-1]
+    lonely = [*fully(noise=independent_noise)][-1]
 raw["layers off"] = np.clip(decode(model.codec, torch.tensor(lonely.clean)), 0, 1)
 ratio = error_of(raw["independent"]) / error_of(raw["layers off"])
 

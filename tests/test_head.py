@@ -174,6 +174,6 @@ def test_the_seed_is_for_the_strands_of_the_back_only() -> None:
 
 def test_a_face_of_a_few_pixels_has_a_colour_too() -> None:
     """Its inside must not vanish with its rim: once all of the head became NaN."""
-    small = draw_person(size=(64, 60), centre=(32.0, 27.0), width=13.0)
+    small = draw_person(size=(64, 64), centre=(32.0, 27.0), width=13.0)
     body = build_head(true_cutout(small), small.faces, 0)
     assert np.isfinite(body.texture).all() and np.isfinite(body.vertices).all()

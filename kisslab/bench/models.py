@@ -40,7 +40,6 @@ from kisslab.guide import draw_guide
 from kisslab.identity import embed
 from kisslab.kiss import (
     CONDITIONS,
-    LOWEST,
     Conditions,
     Denoiser,
     KissModel,
@@ -237,9 +236,10 @@ def bare(conditions: Conditions, model: KissModel, steps: int) -> Float[Tensor, 
 
     DPM-Solver++ (2M), Lu et al. 2022, algorithm 2.
     """
-    denoise, sigmas = Denoiser(model, conditions), karras_sigmas(steps, LOWEST).tolist()
+    given = {name: value.default for name, value in signature(sample).parameters.items()}
+    denoise, sigmas = Denoiser(model, conditions), karras_sigmas(steps, given["lowest"]).tolist()
     noise = torch.randn(denoise.base.shape, generator=torch.Generator().manual_seed(0))
-    x = signature(sample).parameters["temperature"].default * sigmas[0] * noise
+    x = given["temperature"] * sigmas[0] * noise
     before, clean = x, x
     for index, (sigma, later) in enumerate(pairwise(sigmas)):
         before, clean = clean, denoise(x, sigma)
