@@ -692,7 +692,7 @@ values = np.array([[reports[film][c] for c in COLUMNS] for film in films])
 signs = np.array([1 if up else -1 for _, up in COLUMNS.values()])
 best = 1 + np.argmax((values * signs)[1:], axis=0)
 rows = [
-    (film, *(f"{value:.3g}{' ★' * (best[c] == k)}" for c, value in enumerate(row)))
+    (film, *(f"{value:.3g}{' ★' if best[c] == k else ''}" for c, value in enumerate(row)))
     for k, (film, row) in enumerate(zip(films, values, strict=True))
 ]
 heads = ["film", *(title for title, _ in COLUMNS.values())]
