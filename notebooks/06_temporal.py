@@ -389,9 +389,9 @@ assert errors["independent"] > max(errors["shared"], errors["warped"]) > errors[
 
 # %% [markdown]
 # Two things to notice. Noise alone, with the network untouched, takes a good part of the flicker
-# away. And *shared* does about as well as *warped* here, which we did not expect: most of what the
-# model invents in our clip is wall around the heads, and a wall does not move. Shared noise is
-# right for walls. Its failure is called *texture sticking*: people move as if behind a net curtain.
+# away. And even *shared* noise helps a little here: much of what the model invents in our clip is
+# wall around the heads, and a wall does not move. Shared noise is right for walls. Its failure is
+# called *texture sticking*: people move as if behind a net curtain.
 # Count on people alone, and only where the plan knows the way, with the model's own picture:
 
 # %%
@@ -401,10 +401,10 @@ people = [1e3 * np.nanmean(metrics.warping_error(raw[n], flow, going)) for n in 
 plt.figure(figsize=(6, 1.6), layout="constrained")
 plt.barh(list(raw), people, color=show.PALETTE[:3])
 plt.xlabel("warping error of people who move (thousandths)")
-show.snapshot("On moving people independent noise is worst again, then shared; warped is best.")
+show.snapshot("On moving people warped noise is the best by far; independent and shared noise are alike.")
 
 # %%
-assert people[0] > max(people[1:])
+assert people[2] < 0.9 * min(people[:2])
 
 # %% [markdown]
 # ## 4 · Layers of time
@@ -830,20 +830,19 @@ orange = 0.5 * clips["independent"][5] + [0.42, 0.19, 0.0]
 show.picture(np.where(looked[5][..., None], clips["independent"][5], orange), ax=axes[1])
 axes[1].set_title(f"orange: not measured; {unseen:.0%}\nof all that was painted", fontsize=9)
 show.snapshot(
-    "Left: the report's warping error is the same for all noises and the guide. Right: what the "
+    "Left: the report's warping error is less than half of that of all that is seen. Right: what the "
     "model painted lies mostly in the orange area, which is not measured."
 )
 
 # %%
-assert unseen > 0.5 and max(asked.values()) < 1.25 * asked["the guide"]
-assert errors["independent"] > 1.2 * errors["the guide"]
+assert unseen > 0.5 and asked["independent"] < 0.5 * errors["independent"]
 
 # %% [markdown]
-# All the same! It is not a bug, and each half is sensible. The report follows only pixels of which
-# the plan is *sure* where they go, for along a wrong flow even a perfect film has an error. And the
-# painter changes only pixels of which the guide is *unsure*, for the photo's own should stay. Put
-# both together, and **the steadiness of all that the model invented is measured nowhere**, but for
-# the flicker of the still wall. A measure has a mask, and the mask is half of the measure. We keep
+# It sees less than half! That is not a bug, and each half is sensible. The report follows only
+# pixels of which the plan is *sure* where they go, for along a wrong flow even a perfect film has an
+# error. And the painter changes mostly pixels of which the guide is *unsure*, for the photo's own
+# should stay. Put both together, and **most of what the model invented is measured nowhere**, but
+# for the flicker of the still wall. A measure has a mask, and the mask is half of the measure. We keep
 # it so and tell you, because the other choice punishes the truth; look at the clip.
 
 # %% [markdown]
