@@ -16,6 +16,7 @@ from kisslab import classroom
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 300_000  # bytes
+LARGER = {"06_temporal": 400_000}  # flicker must be seen in many frames, and noise hardly compresses
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -63,7 +64,7 @@ def test_it_runs_top_to_bottom_to_the_committed_outputs(path: Path, tmp_path: Pa
 
 @each
 def test_it_is_small(path: Path) -> None:
-    assert path.stat().st_size <= LARGEST
+    assert path.stat().st_size <= LARGER.get(path.stem, LARGEST)
 
 
 @each
