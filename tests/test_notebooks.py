@@ -16,7 +16,7 @@ from kisslab import classroom
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 300_000  # bytes
-LARGER = {"06_temporal": 400_000}  # flicker must be seen in many frames, and noise hardly compresses
+LARGER = {"06_temporal": 400_000}  # flicker must be seen, and noise hardly compresses
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
