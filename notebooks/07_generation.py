@@ -461,9 +461,9 @@ show.snapshot(
 report
 
 # %% [markdown]
-# Look at the two curves of likeness. They start near 1 and fall as the heads turn, and toward the
-# touch they break off: the detector finds no face there any more. **At the very moment that the
-# clip is about, the judge is blind.** Seen from the side, at this size, a face has too few pixels;
+# Look at the two curves of likeness. They start near 1 and fall as the heads turn; where a curve
+# breaks off, the detector found no face at all. **At the very moment that the clip is about, the
+# judge sees least.** Seen from the side, at this size, a face has too few pixels;
 # and what the judge sees of it has been made up, for no pixel of the photo showed it.
 
 # %%
