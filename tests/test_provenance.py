@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 import pytest
 from cryptography import x509
@@ -18,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
 from kisslab import provenance, video, zoo
+from kisslab.bench.trust import edit_picture, edit_record, encode, halved, painted, strip
 from kisslab.cli import app
 from kisslab.photo import load_photo
 from kisslab.provenance import find_signer, make_signer, read_credential, sign
 from kisslab.verify import Verification, verify
-from kisslab.video import Clip, load_clip, make_clip, read_notes, read_record, save
+from kisslab.video import Clip, make_clip, read_notes, read_record, save
 
 SUFFIXES = ("mp4", "png", "gif", "webp")
 RUN = {"style": "tender", "consent": "agreed", "models": {"kiss": "0" * 64}, "fps": 24.0}
@@ -97,47 +95,9 @@ def test_a_strange_machine_sees_it_whole_but_trusts_nobody(
     assert not list(tmp_path.iterdir())  # looking makes no certificate
 
 
-def stripped(path: Path, out: Path) -> None:
-    """The same video stream in a new file."""
-    with av.open(str(path)) as old, av.open(str(out), "w") as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
-        for packet in old.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                new.mux(packet)
-
-
-def encoded(path: Path, out: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Its frames, changed and encoded by another program."""
-    frames = change(load_clip(path).frames)
-    video._write_mp4(out, iter(frames), Clip(frames, 24.0), "another program", 85)
-
-
-def half(frames: np.ndarray) -> np.ndarray:
-    return np.stack([cv2.resize(frame, None, fx=0.5, fy=0.5) for frame in frames])
-
-
-def painted(frames: np.ndarray) -> np.ndarray:
-    frames = frames.copy()
-    frames[:, 60:160, 60:160] = 0
-    return frames
-
-
-def flipped(path: Path, out: Path) -> None:
-    """One bit of the picture."""
-    data = bytearray(path.read_bytes())
-    data[data.index(b"mdat") + 2000] ^= 1
-    out.write_bytes(data)
-
-
-def reworded(path: Path, out: Path) -> None:
-    """The consent in the metadata says something else, and as many letters."""
-    out.write_bytes(path.read_bytes().replace(b'"consent": "agreed"', b'"consent": "coaxed"', 1))
-
-
 def transplanted(path: Path, out: Path) -> None:
     """Another clip, and this one's credential: the box 'uuid' of the file (ISO 14496-12)."""
-    encoded(path, out, lambda frames: frames[::-1])
+    encode(path, out, lambda frames: frames[::-1])
     data = path.read_bytes()
     start = data.index(b"uuid") - 4
     size = int.from_bytes(data[start : start + 4], "big")
@@ -145,18 +105,18 @@ def transplanted(path: Path, out: Path) -> None:
 
 
 TAMPERED = {
-    "stripped": (stripped, {"credential": "missing", "record": "missing", "watermark": "there"}),
+    "stripped": (strip, {"credential": "missing", "record": "missing", "watermark": "there"}),
     "re-encoded": (
-        partial(encoded, change=np.copy),
+        partial(encode, change=np.copy),
         {"credential": "missing", "watermark": "there"},
     ),
-    "halved": (partial(encoded, change=half), {"credential": "missing", "visible mark": "there"}),
+    "halved": (partial(encode, change=halved), {"credential": "missing", "visible mark": "there"}),
     "painted on": (
-        partial(encoded, change=painted),
+        partial(encode, change=painted),
         {"credential": "missing", "record": "missing"},
     ),
-    "one bit": (flipped, {"credential": "wrong", "record": "there"}),
-    "reworded": (reworded, {"credential": "wrong", "record": "wrong"}),
+    "one bit": (edit_picture, {"credential": "wrong", "record": "there"}),
+    "reworded": (edit_record, {"credential": "wrong", "record": "wrong"}),
     "transplanted": (transplanted, {"credential": "wrong"}),
 }
 
@@ -190,7 +150,7 @@ def test_the_mark_left_out_is_said_to_be_missing(clip: Clip, tmp_path: Path) -> 
 def test_the_command_lists_what_it_finds(mp4: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["verify", str(mp4)])
     assert done.exit_code == 0 and "as kisslab made it" in done.output
-    stripped(mp4, tmp_path / "cut.mp4")
+    strip(mp4, tmp_path / "cut.mp4")
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "cut.mp4")])
     assert done.exit_code == 1 and "lost on its way: credential, record" in done.output
     for name, words in (("missing.mp4", "No such file"), ("text.mp4", "can't be read")):

@@ -82,7 +82,7 @@ def edit_record(path: Path, out: Path) -> None:
     out.write_bytes(path.read_bytes().replace(b'"consent": "agreed"', b'"consent": "coaxed"', 1))
 
 
-def halved(frames: Frames) -> Frames:
+def halved(frames: Frames) -> UInt8[np.ndarray, "T _h _w 3"]:
     """Half the width and height."""
     some = [cv2.resize(f, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for f in frames]
     return np.stack(some)
