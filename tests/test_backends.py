@@ -32,8 +32,9 @@ from kisslab.backends import (
 )
 from kisslab.backends.animatediff import region_masks
 from kisslab.backends.loading import find_folder, read_weights
-from kisslab.bench.backends import BACKENDS, identity_bleed, is_clear, load_tiny
+from kisslab.bench.backends import BACKENDS, identity_bleed, is_clear, load_tiny, small_records
 from kisslab.bench.bad_models import BAD_MODELS
+from kisslab.bench.full_size import FULL, enlarge, full_network, memory_and_overhead
 from kisslab.bench.tiny_pipelines import kiss_lora, save_pipeline
 from kisslab.kiss import Painted
 from kisslab.samplers import Step
@@ -366,6 +367,33 @@ def test_on_a_gpu(kind: type, offload: Any, folder: Path, records: tuple[Any, ..
         steps.close()
     _, painted = cell(backend, records)
     assert np.isfinite(painted.frames).all()
+
+
+BILLIONS = (1.52, 14.3, 1.42, 2.15, 1.92)  # weights of the published networks, in FULL's order
+
+
+@pytest.mark.parametrize(("kind", "billions"), zip(FULL, BILLIONS, strict=True))
+def test_full_size_is_the_published_size(kind: type, billions: float, folder: Path) -> None:
+    network = full_network(load_tiny(kind, folder), "meta")
+    weights = sum(weight.numel() for weight in network.parameters())
+    # What reads tiny encoders is narrower than published.
+    assert weights / 1e9 == pytest.approx(billions, rel=0.05)
+
+
+def test_what_we_cost_beside_the_bare_pipeline(folder: Path, records: tuple[Any, ...]) -> None:
+    memory, overhead = memory_and_overhead(load_tiny(LTXCondition, folder), records)
+    assert memory >= 0 and -0.9 < overhead < 2  # on tiny networks threads and queues weigh much
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", FULL)
+def test_full_size_on_a_gpu(kind: type, folder: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("because there is no GPU")
+    backend = load_tiny(kind, folder, device="cuda", dtype=torch.bfloat16)
+    enlarge(backend, "cuda")
+    memory, overhead = memory_and_overhead(backend, small_records())
+    assert memory > 2 and overhead < 0.05
 
 
 def test_lora_weights_change_the_clip(folder: Path, records: tuple[Any, ...]) -> None:

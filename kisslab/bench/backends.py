@@ -51,7 +51,9 @@ SCALE, LONGEST = 0.25, 96  # of the packaged couple; pixels that the tiny models
 
 def measure() -> Iterator[Row]:
     """backends_run, backend_errors_clear, the identity bleed with region masks and without, and
-    what `kisslab batch` claims."""
+    what `kisslab batch` claims; on a GPU the memory and overhead at full size, too."""
+    from kisslab.bench.full_size import size_rows  # which builds on this module
+
     with tempfile.TemporaryDirectory() as work:
         folder, records = Path(work), small_records()
         runs = [runs_through(load_tiny(kind, folder), records) for kind in BACKENDS]
@@ -68,6 +70,7 @@ def measure() -> Iterator[Row]:
             identity_bleed(load_tiny(AnimateDiffVideoToVideo, folder, masked=on), records)
             for on in (True, False)
         )
+        yield from size_rows(folder)
     yield row("identity_bleed_masked", with_masks, "share", "<= 0.5", 2)
     yield row("identity_bleed_unmasked", without, "share", "", 2)
     yield from batch_rows()
