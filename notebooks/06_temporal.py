@@ -103,9 +103,9 @@ start = independent_noise(tuple(worlds.shape[1:]), seed=4)
 sigmas = karras_sigmas(20, high=500.0)
 one_by_one = [[*euler(exact(worlds[:, t]), start[t], sigmas)][-1].clean for t in range(10)]
 all_at_once = [*euler(exact(worlds), start, sigmas)][-1].clean
-titles = [f"{name}, {t}" for name in ("one by one", "all at once") for t in range(2, 7)]
-show.sheet([*one_by_one[2:7], *all_at_once[2:7]], titles, columns=5)
-plt.gcf().set_size_inches(4.6, 1.7)
+titles = [f"{name}, {t}" for name in ("one by one", "all at once") for t in range(3, 7)]
+show.sheet([*one_by_one[3:7], *all_at_once[3:7]], titles, columns=4)
+plt.gcf().set_size_inches(4.2, 1.9)
 [text.set_fontsize(7) for text in plt.gca().texts]
 show.snapshot("Upper row: the wall's colour jumps from frame to frame. Lower row: it stays.")
 
@@ -157,10 +157,13 @@ steps, moved = [q], q
 for _ in range(16):
     moved = (moved + np.roll(moved, 1, axis=1)) / 2
     steps.append(moved)
+_, axes = plt.subplots(1, 4, figsize=(7, 1.6), layout="constrained")
 names = {0: "fresh", 1: "after 1 step", 4: "after 4", 16: "after 16"}
-show.sheet([0.5 + steps[n][:15, :20] / 6 for n in names], list(names.values()), columns=4)
-plt.gcf().set_size_inches(4.8, 1.15)
-show.snapshot("Coloured noise that becomes grey streaks while it is shifted 1, 4 and 16 times.")
+for ax, (n, name) in zip(axes, names.items(), strict=True):
+    ax.pcolormesh(steps[n][:24, :32, 0], cmap="PuOr", vmin=-3, vmax=3)
+    ax.set_title(name, fontsize=9)
+    ax.set_axis_off()
+show.snapshot("Crisp noise that becomes pale streaks while it is shifted 1, 4 and 16 times.")
 
 # %% [markdown]
 # It turns into porridge. **Claim:** after *n* half steps the variance is C(2n, n) / 4ⁿ: a half
@@ -267,25 +270,28 @@ def stays(noise):
 
 
 def draw_noise(kind, frame):
-    noise, part = kinds[kind], np.s_[90:138, 50:114]  # a face; the whole is too fine to be seen
-    figure, axes = plt.subplots(1, 2, figsize=(4.8, 1.9), layout="constrained")
-    show.picture(0.5 + noise[frame][part] / 6, f"{kind}, frame {frame}", ax=axes[0])
+    noise, part = kinds[kind], np.s_[96:126, 62:102]  # a cheek; the whole is too fine
     later = follow(noise[frame + 1], flow[frame], cv2.INTER_NEAREST)
-    change = np.where(seen[frame], np.abs(later - noise[frame]).mean(axis=-1), np.nan)
-    axes[1].set_title("change along the flow", fontsize=9)
-    face = guide.frames[frame][part]
-    show.heat(face, change[part], ax=axes[1], label="|change|", limits=(0, 3))
+    change = np.where(seen[frame], np.abs(later - noise[frame])[..., 0], np.nan)
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.5), layout="constrained")
+    drawn = axes[0].pcolormesh(noise[frame][part][..., 0], cmap="PuOr", vmin=-3, vmax=3)
+    figure.colorbar(drawn, ax=axes[0], label=f"{kind}, frame {frame}")
+    drawn = axes[1].pcolormesh(change[part], cmap="viridis", vmin=0, vmax=3)
+    figure.colorbar(drawn, ax=axes[1], label="change along the flow")
+    for ax in axes:
+        ax.set(xlabel="x (pixels)", ylabel="y (pixels)")
+        ax.invert_yaxis()
     chance = stats.kstest(noise[frame].ravel(), "norm").pvalue
     figure.suptitle(
         f"Moran's I {moran(noise[frame]):+.3f}, bell curve p = {chance:.2g}, "
         f"stays with people {stays(noise):.2f}",
-        fontsize=8,
+        fontsize=9,
     )
 
 
 explore(
     draw_noise,
-    "Warped noise on a face of frame 3, and how it changes along the flow: mostly not at all.",
+    "Warped noise on a cheek in frame 3, and how it changes along the flow: mostly not at all.",
     kind=widgets.ToggleButtons(options=list(kinds), value="warped", description="noise"),
     frame=widgets.IntSlider(3, min=0, max=8, description="frame"),
 )
@@ -346,13 +352,13 @@ ends = {name: [*fully(noise=noise)][-1] for name, noise in noises.items()}
 clips = {name: paint(guide, told, end, model).frames for name, end in ends.items()}
 
 # %%
-crop = np.s_[40:180, 10:120]
-rows = [clips[name][t][crop] for name in clips for t in (3, 4, 5)]
-show.sheet(rows, [f"{name}, {t}" for name in clips for t in (3, 4, 5)], columns=3)
-plt.gcf().set_size_inches(3.3, 4.1)
+crop = np.s_[40:170, 10:110]
+pictures = [clips[name][t][crop] for t in (4, 5) for name in clips]
+show.sheet(pictures, [f"{name}, {t}" for t in (4, 5) for name in clips], columns=3)
+plt.gcf().set_size_inches(4.2, 3.6)
 show.snapshot(
-    "Three frames of the person on the left for three kinds of noise; the specks around the head "
-    "change in every frame in the first row and less in the others."
+    "Frames 4 and 5 of the person on the left for three kinds of noise; the specks around the head "
+    "change from one to the other in the first column, and less in the others."
 )
 
 # %% [markdown]
@@ -446,10 +452,10 @@ with spatial_only(model.unet):
     without_time = influence()
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(6, 2.4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(5.6, 2.3), layout="constrained")
 for ax, table, name in zip(axes, (with_time, without_time), ("on", "off"), strict=True):
     level = np.log10(np.maximum(table, 1e-4))
-    drawn = ax.pcolormesh(level, cmap="viridis", vmin=-3, vmax=0)
+    drawn = ax.pcolormesh(range(10), range(10), level, cmap="viridis", vmin=-3, vmax=0)
     ax.set(xlabel="frame that answers", ylabel="frame touched", aspect="equal")
     ax.set_title(f"layers of time {name}", fontsize=9)
     ax.invert_yaxis()
@@ -483,8 +489,8 @@ def draw_layers(frame, shown):
         pictures = [0.5 + c[frame + 1] - follow(c[frame], flows.behind[frame + 1])
                     for c in (on, off)]  # fmt: skip
         names = ["on: change to the next", "off: change to the next"]
-    show.sheet(pictures, names, columns=2)
-    plt.gcf().set_size_inches(4.6, 1.9)
+    show.sheet([p[20:180, :130] for p in pictures], names, columns=2)
+    plt.gcf().set_size_inches(3.6, 2.3)
 
 
 explore(
@@ -526,7 +532,7 @@ along = (past / 2 + film[t] + future / 2) / 2
 careful = (known_past * past + film[t] + known_future * future) / (1 + known_past + known_future)
 means = {"plain mean": plain, "along the flow": along, "without the hidden": careful}
 show.sheet([m[20:180, 40:216] for m in means.values()], list(means), columns=3)
-plt.gcf().set_size_inches(5.2, 1.75)
+plt.gcf().set_size_inches(4.6, 1.55)
 show.snapshot("A plain mean shows three of everything; along the flow, ghosts beside the heads; "
               "without what is hidden, a clean frame.")  # fmt: skip
 
@@ -560,11 +566,14 @@ def steadied_by(flow_from, radius, tolerance):
 
 def draw_steadied(flow_from, radius, tolerance):
     steadied = steadied_by(flow_from, radius, tolerance)
-    _, axes = plt.subplots(1, 3, figsize=(6, 1.65), layout="constrained")
+    _, axes = plt.subplots(1, 3, figsize=(5.2, 1.85), layout="constrained")
     before, after = error_of(steadied.before), error_of(steadied.frames)
-    show.picture(steadied.before[5], f"before: error {before:.2f}", ax=axes[0])
-    show.picture(steadied.frames[5], f"after: {after:.2f}", ax=axes[1])
-    show.heat(steadied.before[5], steadied.taken[5], ax=axes[2], label="from others", limits=(0, 1))
+    old, new, share = (
+        v[5, 20:180, :130] for v in (steadied.before, steadied.frames, steadied.taken)
+    )
+    show.picture(old, f"before: error {before:.2f}", ax=axes[0])
+    show.picture(new, f"after: {after:.2f}", ax=axes[1])
+    show.heat(old, share, ax=axes[2], label="from others", limits=(0, 1))
 
 
 explore(
@@ -602,7 +611,6 @@ fine = draw_guide(photo, faces, fine_plan)
 coarse, hidden = fine.frames[::2], fine.frames[3]
 f = clip_flows(coarse).ahead[1]
 guesses = {
-    "repeat": coarse[1],
     "dissolve": (coarse[1] + coarse[2]) / 2,
     "halfway": (follow(coarse[1], -f / 2) + follow(coarse[2], f / 2)) / 2,
     "interpolate": interpolate(coarse)[3],
@@ -611,18 +619,18 @@ where = fine.layers[3:4] > 0
 found = [psnr(g[None], hidden[None], where) for g in guesses.values()]
 names = [f"{name}, {value:.0f} dB" for name, value in zip(guesses, found, strict=True)]
 pictures = [g[20:180, 30:140] for g in [*guesses.values(), hidden]]
-show.sheet(pictures, [*names, "hidden"], columns=5)
-plt.gcf().set_size_inches(6.2, 1.85)
+show.sheet(pictures, [*names, "hidden"], columns=4)
+plt.gcf().set_size_inches(5.6, 2.2)
 show.snapshot(
     "The dissolve shows two heads; half of the way and interpolate are nearly the hidden frame."
 )
 
 # %%
-assert found[3] > found[1] > 0 and found[3] > found[0]
+assert found[2] > found[0] + 3 and found[1] > found[0] + 3  # dB: half of the error
 by_skimage = peak_signal_noise_ratio(
     hidden[where[0]], guesses["interpolate"][where[0]], data_range=1
 )
-assert np.isclose(found[3], by_skimage)
+assert np.isclose(found[2], by_skimage)
 
 # %% [markdown]
 # Once there are frames in between, time itself can be bent: a clip that hurries and then waits can
@@ -632,7 +640,7 @@ assert np.isclose(found[3], by_skimage)
 # %%
 paced = pace(whole, faces)
 paced.plot()
-plt.gcf().set_size_inches(5.6, 1.9)
+plt.gcf().set_size_inches(5, 1.7)
 show.snapshot("Speed over time: the paced one has a lower and broader hump.")
 
 # %%
@@ -664,7 +672,7 @@ films = {
     "guide": guide.frames,
 }
 show.sheet([f[6] for f in films.values()], list(films), columns=6)
-plt.gcf().set_size_inches(7.6, 1.15)
+plt.gcf().set_size_inches(6, 0.95)
 show.snapshot("Frame 6 of the true film, of four broken ones, and of the guide.")
 
 # %%
@@ -732,7 +740,7 @@ warned
 
 # %%
 reports["swapped"].plot()
-plt.gcf().set_size_inches(7.2, 3)
+plt.gcf().set_size_inches(7.8, 3.2)
 show.snapshot("Curves of the swapped film: faces are less like their own photo than the other's.")
 
 # %% [markdown]
@@ -767,7 +775,7 @@ assert np.isclose(own, report.likeness.own[3, 0], atol=0.01)
 # %%
 final = steady(clips["warped"], flows).frames
 reports["painted"] = judge(make_clip(final, 12.0), truth=true)
-_, axes = plt.subplots(1, 2, figsize=(6.8, 2.4), layout="constrained", sharey=True)
+_, axes = plt.subplots(1, 2, figsize=(6.4, 2.3), layout="constrained", sharey=True)
 for person, ax in enumerate(axes):
     for name, colour, dash in zip(("true", "guide", "painted"), show.PALETTE, ("-", "--", "-."),
                                   strict=False):  # fmt: skip
@@ -780,7 +788,7 @@ for person, ax in enumerate(axes):
         ax.text(9, level[person] - 0.1, words, fontsize=8, ha="right")
     yaw = np.abs(motion.angles[:, person, 0])
     ax.set(xlabel="frame", ylabel="cosine to the photo", ylim=(-0.3, 1.05),
-           title=f"person {person}, turns from {yaw[0]:.0f} to {yaw.max():.0f}°")  # fmt: skip
+           title=f"person {person}: yaw from {yaw[0]:.0f} to {yaw.max():.0f}°")  # fmt: skip
 axes[1].legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.85), fontsize=8)
 show.snapshot(
     "Likeness over ten frames for both people: all three clips fall from near the ceiling toward "
@@ -814,7 +822,7 @@ for person in (0, 1):
 looked = metrics.known_ways(guide.layers, guide.confidence, flow)
 asked = {name: 1e3 * np.nanmean(metrics.warping_error(c, flow, looked))
          for name, c in {**clips, "the guide": guide.frames}.items()}  # fmt: skip
-_, axes = plt.subplots(1, 2, figsize=(6.4, 2.1), layout="constrained", width_ratios=(1.3, 1))
+_, axes = plt.subplots(1, 2, figsize=(5.8, 1.9), layout="constrained", width_ratios=(1.3, 1))
 places = np.arange(len(asked))
 axes[0].barh(
     places + 0.2, list(errors.values()), 0.4, color=show.PALETTE[0], label="all that is seen"
@@ -823,6 +831,7 @@ axes[0].barh(
     places - 0.2, list(asked.values()), 0.4, color=show.PALETTE[1], label="where the plan is sure"
 )
 axes[0].set(yticks=places, yticklabels=list(asked), xlabel="warping error (thousandths)")
+axes[0].set_xlim(0, 1.9 * max(errors.values()))
 axes[0].legend(frameon=False, fontsize=8)
 change = np.abs(clips["independent"] - guide.frames)[:-1].sum(axis=-1)
 unseen = change[~looked].sum() / change.sum()
@@ -942,8 +951,11 @@ check("2", lambda: wobble(b, n, a), right, tolerance=1e-5, mistakes=[
 #
 # |f + b|² > 0.01 (|f|² + |b|²) + 0.5.
 #
-# Return True for the hidden. In our frame it should be some hundredths of the picture: strips
-# before the heads, which they are about to cover.
+# Return True for the hidden. On the guide it should find about as much as the plan knows: strips
+# before the heads, which they are about to cover, some hundredths of the picture.
+
+# %%
+f"{flows.hidden_ahead[4].mean():.0%} of frame 4 will be hidden, says the plan"
 
 
 # %%
@@ -964,20 +976,12 @@ def squared(field):
 
 bound = 0.01 * (squared(there) + squared(back)) + 0.5
 right = squared(there + back) > bound
-verdict = check("3", lambda: is_hidden(there, back), right, tolerance=0.0, mistakes=[
+check("3", lambda: is_hidden(there, back), right, tolerance=0.0, mistakes=[
     (~right, "The other way round: True is for the hidden."),
     (squared(there - back) > bound, "b leads back, so f and b have opposite signs: add them."),
     (np.sqrt(squared(there + back)) > bound, "The left side is squared as well."),
     (squared(there + back) > bound - 0.5, "Half a pixel squared is forgiven: add 0.5."),
 ])  # fmt: skip
-verdict
-
-# %%
-masks = {"there and back": right, "what the plan knows": flows.hidden_ahead[4]}
-figure, axes = plt.subplots(1, 2, figsize=(4.6, 1.7), layout="constrained")
-for ax, (name, mask) in zip(axes, masks.items(), strict=True):
-    show.picture(np.where(mask[..., None], [0.84, 0.37, 0.0], film[4]), name, ax=ax)
-show.snapshot("Expected: orange strips before both heads. Right: those of the plan, much alike.")
 
 # %% [markdown]
 # <details><summary>A solution</summary>

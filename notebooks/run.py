@@ -37,9 +37,17 @@ def run(source: Path) -> Path:
         cell["id"] = f"cell-{number:03d}"
         cell.metadata.pop("execution", None)
     notebook.metadata["language_info"].pop("version", None)
+    _prune(notebook.metadata.get("widgets", {}))
     target = source.with_suffix(".ipynb")
     nbformat.write(_numbered(notebook), target)
     return target
+
+
+def _prune(widgets: dict) -> None:
+    """What a widget's saved state leaves empty need not be said: it is empty by default."""
+    for saved in widgets.values():
+        for model in saved["state"].values():
+            model["state"] = {k: v for k, v in model["state"].items() if v is not None}
 
 
 def _numbered(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
