@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ class Killed(NamedTuple):
     finished: bool  # whether it ran to its end at last
 
 
-def kill_all(seed: int = 0) -> list[Killed]:
+def kill_all(seed: int = 0) -> Iterator[Killed]:
     """Kill each of WORKS as often as it says, each time after a random part of what it takes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # each child starts with all imported
@@ -56,7 +56,7 @@ def kill_all(seed: int = 0) -> list[Killed]:
     # numba's OpenMP ends a process that was forked from one with threads; its own queue does not.
     with patch.dict(os.environ, NUMBA_THREADING_LAYER="workqueue", OMP_NUM_THREADS="1"):
         _run(os.listdir, ".", context)  # the first child waits for the imports
-        return [_killed(name, work, rng, context) for name, work in WORKS.items()]
+        yield from (_killed(name, work, rng, context) for name, work in WORKS.items())
 
 
 def _killed(name: str, work: Work, rng: np.random.Generator, context: object) -> Killed:
@@ -141,7 +141,7 @@ def _shards(folder: str, count: int = 4) -> None:
     for seed in range(count):
         path = Path(folder) / f"clip_{seed:08d}.npz"
         if not path.exists():
-            write_shard(str(path), seed, frames=2, size=32)
+            write_shard(str(path), seed, frames=4, size=32)
 
 
 def _train(folder: str, steps: int = 300) -> None:

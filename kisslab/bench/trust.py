@@ -123,7 +123,7 @@ def _hostile_rows() -> Iterator[Row]:
 
 
 def _kill_rows() -> Iterator[Row]:
-    killed = kill_all()
+    killed = list(kill_all())
     kills = sum(one.kills for one in killed)
     yield row("kills", kills, "kills", ">= 50", len(killed))
     yield row("half_written", sum(one.half_written for one in killed), "files", "= 0", kills)
