@@ -73,7 +73,8 @@ def run() -> Run:
         return plan_kiss(faces, "peck", seconds=1.5, fps=12.0, seed=3).pick(range(2, 13))
 
     pipeline = Pipeline(find=packaged, compose=partial(compose, height=160), plan=plan)
-    return pipeline(*zoo.demo_portraits())
+    run = pipeline(*zoo.demo_portraits())
+    return replace(run, clip=make_clip(run.guide.frames, run.guide.fps))  # it keeps the plan
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from kisslab import anatomy as at
 from kisslab import show
-from kisslab.composite import compose
+from kisslab.composite import SHORTEST, compose
 from kisslab.faces import Faces
 from kisslab.motion import Motion
 from kisslab.photo import Photo, photo_from_array
@@ -168,7 +168,8 @@ def mismatched_pair(scene: Scene, strength: float, frames: int) -> HardCase:
         _photo(render(one).rgb, name) for one, name in zip(alone, ("left", "right"), strict=True)
     )
     exact = {p.sha256: true_faces(one) for p, one in zip(photos, alone, strict=True)}
-    couple = compose(*photos, height=2 * round(0.3125 * size), find=lambda p: exact[p.sha256])
+    height = max(SHORTEST, 2 * round(0.3125 * size))
+    couple = compose(*photos, height=height, find=lambda p: exact[p.sha256])
     motion = to_contact(couple.faces, frames)
     together = replace(
         scene,
