@@ -175,6 +175,9 @@ def panels(
         for (name, y), colour, line in zip(series.items(), PALETTE, cycle(LINES), strict=False):
             small.plot(x, y, line, marker="o", markersize=3, color=colour, label=name)
         small.set_title(title, fontsize=9)
+        if not any(np.isfinite(y).any() for y in series.values()):
+            small.set(xticks=[], yticks=[])
+            small.text(0.5, 0.5, "not seen", ha="center", transform=small.transAxes, fontsize=8)
         small.spines[["top", "right"]].set_visible(False)
         small.tick_params(labelsize=7)
         if any(series):
@@ -191,9 +194,9 @@ def dots(
     """Places (x, y) by group, each group in its colour and shape, named in the legend."""
     ax = ax or _figure(6.0, 3.4)
     for (name, xy), colour, shape in zip(
-        groups.items(), cycle(PALETTE), cycle("os^Dv*"), strict=False
+        groups.items(), cycle(PALETTE), cycle("os^DvP"), strict=False
     ):
-        ax.scatter(*xy.T, color=colour, marker=shape, s=26, label=name, edgecolors="white")
+        ax.scatter(*xy.T, color=colour, marker=shape, s=30, label=name)
     ax.set(xlabel=x_label, ylabel=y_label)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
