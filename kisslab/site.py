@@ -140,7 +140,8 @@ def _still(notebook: Any) -> Any:
         for output in cell.get("outputs", []):
             view = output.get("data", {}).pop(WIDGET_VIEW, None)
             if view:
-                output.data["text/html"] += _could_move(view["model_id"], state)
+                shown = output.data.get("text/html", "")
+                output.data["text/html"] = shown + _could_move(view["model_id"], state)
     return notebook
 
 

@@ -955,30 +955,36 @@ check("3", lambda: walked(heun_step), by_library, tolerance=1e-6, mistakes=[
 # are the two so alike, even in the places that the plan does not mention?
 #
 # <details><summary>Answer</summary>
+#
 # The walk has no dice in it: where it ends depends on the noise to begin with and on what the
 # network is told, and on nothing else. The same noise and nearly the same instructions lead along
 # nearly the same path. That is why a seed is worth noting down. (`few_step` does throw dice at
 # every step; it takes a seed of its own.)
+#
 # </details>
 #
 # **2.** The perfect denoiser of a thousand training films could only copy them. Should we then wish
 # for a network that reaches its training goal?
 #
 # <details><summary>Answer</summary>
+#
 # No. A network that has reached it has learned its films by heart, which is of no use, and is a
 # breach of trust when real people are in them. We wish for many films and a network too small to
 # keep them, so that it must keep what they have in common. Compare its error on films that it has
 # seen and has not seen: a gap between both is what learning by heart looks like.
+#
 # </details>
 #
 # **3.** A colleague doubles the guidance weight of *identity* to make the people more like
 # themselves, and finds that the recogniser is happier and the picture uglier. What happened?
 #
 # <details><summary>Answer</summary>
+#
 # The weight multiplies the difference that the identities make, with its mistakes, and pushes the
 # answer out of what pictures look like: burnt colours, hard edges. The recogniser looks only for
 # what was amplified. A measure that one optimises stops being a measure; the next notebook is full
 # of such traps.
+#
 # </details>
 
 # %% [markdown]

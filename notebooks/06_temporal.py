@@ -1003,26 +1003,32 @@ check("3", lambda: is_hidden(there, back), right, tolerance=0.0, mistakes=[
 # **1.** Why not give all frames the same noise, and be done?
 #
 # <details><summary>Answer</summary>
+#
 # Then the noise stands still while people move. What the model makes of it, pores, hair, folds,
 # stands still with it, and the people slide along beneath: texture sticking. For a wall it is
 # right.
+#
 # </details>
 #
 # **2.** Noise was warped by bilinear interpolation. Each frame still has mean 0 and looks noisy.
 # What is wrong with it?
 #
 # <details><summary>Answer</summary>
+#
 # Neighbours share a part of their value (Moran's I is above 0), and the variance has fallen: a half
 # per half step. The model was trained on white noise of known strength; it takes the missing part
 # for picture, and paints soft blotches.
+#
 # </details>
 #
 # **3.** A paper reports the lowest warping error of all methods, and nothing else. What do you ask
 # for?
 #
 # <details><summary>Answer</summary>
+#
 # How much moves (a still has none), how sharp it is (fog has little), whose faces they are, on
 # which pixels it was measured, along whose flow. And for the clip.
+#
 # </details>
 
 # %% [markdown]

@@ -621,23 +621,29 @@ check("3", lambda: [made_from(record, paths) * 1 for paths in asked], answers, m
 # deeper kiss?
 #
 # <details><summary>Answer</summary>
+#
 # No. The plan's seed chooses blinks, breath and glances; gap and head turns come from the style and
 # the faces. The sampler's seed only changes what is repainted, and little of that.
+#
 # </details>
 #
 # **2.** The pipeline is a generator, and you leave your `for` loop after the guide. What becomes of
 # sampling?
 #
 # <details><summary>Answer</summary>
+#
 # It never starts. A generator runs only as far as it is asked. That is also how the app's Cancel
 # works: it does not kill anything, it just does not ask for the next stage.
+#
 # </details>
 #
 # **3.** A clip carries the statement "everyone agreed". What does that prove?
 #
 # <details><summary>Answer</summary>
+#
 # That somebody made the statement, no more. It makes people stop for a moment, and it makes a lie a
 # documented lie. The agreement itself is between people.
+#
 # </details>
 
 # %% [markdown]

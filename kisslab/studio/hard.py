@@ -159,7 +159,7 @@ def mismatched_pair(scene: Scene, strength: float, frames: int) -> HardCase:
         strength=scene.light.strength * (1 - 0.55 * strength),
     )
     size = scene.camera.width
-    sizes = (size, 2 * round(size * (1 - 0.7 * strength) / 2))
+    sizes = (size, max(SHORTEST, 2 * round(size * (1 - 0.7 * strength) / 2)))
     alone = [
         _portrait(scene, who, light, pixels, strength * ABOVE * who)
         for who, (light, pixels) in enumerate(zip((scene.light, other), sizes, strict=True))
