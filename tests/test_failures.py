@@ -39,8 +39,11 @@ def who(case: HardCase) -> int:
 @pytest.mark.parametrize("kind", COUPLE)
 def test_nothing_is_wrong_at_strength_0(kind: str, weak: dict[str, HardCase]) -> None:
     plain = weak["profile"]
-    apart = np.abs(weak[kind].photos[0].rgb - plain.photos[0].rgb).mean()
-    assert apart < 0.01  # a tilted picture is drawn larger, so its grain is another
+    # A tilted picture is drawn larger, so its wall and grain are others: smoothed faces are compared.
+    smooth = [cv2.GaussianBlur(c.photos[0].rgb, (0, 0), 2.0) for c in (weak[kind], plain)]
+    for left, top, right, bottom in plain.faces.boxes.round().astype(int):
+        one, other = (picture[top:bottom, left:right] for picture in smooth)
+        assert np.abs(one - other).mean() < 0.01
     np.testing.assert_allclose(weak[kind].faces.points, plain.faces.points, atol=1e-6)
     np.testing.assert_allclose(weak[kind].faces.angles, plain.faces.angles, atol=1e-6)
 
