@@ -39,7 +39,7 @@ def who(case: HardCase) -> int:
 @pytest.mark.parametrize("kind", COUPLE)
 def test_nothing_is_wrong_at_strength_0(kind: str, weak: dict[str, HardCase]) -> None:
     plain = weak["profile"]
-    # A tilted picture is drawn larger, so its wall and grain are others: smoothed faces are compared.
+    # A tilted picture is drawn larger: its wall and grain differ, so smooth faces are compared.
     smooth = [cv2.GaussianBlur(c.photos[0].rgb, (0, 0), 2.0) for c in (weak[kind], plain)]
     for left, top, right, bottom in plain.faces.boxes.round().astype(int):
         one, other = (picture[top:bottom, left:right] for picture in smooth)
