@@ -135,7 +135,8 @@ def describe(value: Any) -> tuple[str, str, str]:
         return type(value).__name__, "record", ""
     if isinstance(value, tuple):
         kinds = sorted({type(v).__name__ for v in value})
-        return f"{len(value)} items", " | ".join(kinds), _shorten(value)
+        held = any(isinstance(v, Result) for v in value)  # records may name files of this machine
+        return f"{len(value)} items", " | ".join(kinds), "" if held else _shorten(value)
     if isinstance(value, float):
         return f"{value:.4g}", "float", ""
     return _shorten(value), type(value).__name__, ""
