@@ -228,7 +228,7 @@ print(f"difficulty {found.difficulty:.2f}; not good: {[c.name for c in found.pro
 # %% [markdown]
 # The weights were found with other couples than those you are about to see (the comment beside them
 # in `kisslab/assessment.py` says how). Here is how the forecast did: every dot is a photo of a
-# studio couple, spoilt in one way by a random amount.
+# studio couple, spoilt in one way, a little or much.
 
 # %%
 told = load_forecast()
@@ -456,13 +456,13 @@ import warnings  # noqa: E402
 import diffusers  # noqa: E402
 import transformers  # noqa: E402
 
-from kisslab.backends import WanVideoToVideo  # noqa: E402
-from kisslab.bench.backends import load_tiny, small_records  # noqa: E402
-
 for library in (diffusers, transformers):  # six bars for six kilobytes
     library.utils.logging.disable_progress_bar()
     library.utils.logging.set_verbosity_error()
 warnings.filterwarnings("ignore", category=FutureWarning)
+
+from kisslab.backends import WanVideoToVideo  # noqa: E402
+from kisslab.bench.backends import load_tiny, small_records  # noqa: E402
 
 records = small_records()
 backend = load_tiny(WanVideoToVideo, folder)
