@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import metadata, requires, version
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
@@ -36,27 +36,26 @@ def licences(root: str = "kisslab") -> list[Licence]:
 
     ModuleNotFoundError: `root` is not installed, and only imported from a folder.
     """
-    needed = sorted(_needed(root), key=_name)
-    packages = [Licence(one.name, one.version, _licence(one)) for one in needed]
+    needed = sorted(_needed(root), key=str.lower)
+    packages = [Licence(name, version(name), _licence(name)) for name in needed]
     fetched = [Licence(model.file, "fetched once", model.licence) for model in zoo.MODELS]
     return [*packages, *fetched, *_shipped()]
 
 
-def _needed(root: str) -> Iterator[Distribution]:
-    """The distributions that are required here, each once; without the extras of `root`."""
-    todo, seen = _wanted(distribution(root), {""}), {root}
+def _needed(root: str) -> Iterator[str]:
+    """The names of what is required here, each once; without the extras of `root`."""
+    todo, seen = _wanted(root, {""}), {root}
     while todo:
         wanted = todo.pop()
         name = canonicalize_name(wanted.name)
         if name not in seen:
             seen.add(name)
-            found = distribution(wanted.name)
-            yield found
-            todo += _wanted(found, wanted.extras or {""})
+            yield metadata(name)["Name"]
+            todo += _wanted(name, wanted.extras or {""})
 
 
-def _wanted(one: Distribution, extras: set[str]) -> list[Requirement]:
-    return [need for need in map(Requirement, one.requires or ()) if _applies(need, extras)]
+def _wanted(name: str, extras: set[str]) -> list[Requirement]:
+    return [need for need in map(Requirement, requires(name) or ()) if _applies(need, extras)]
 
 
 def _applies(one: Requirement, extras: set[str]) -> bool:
@@ -74,15 +73,11 @@ def _shipped() -> Iterator[Licence]:
         yield Licence(name, "shipped", "Apache-2.0")
 
 
-def _name(one: Distribution) -> str:
-    return one.name.lower()
-
-
-def _licence(one: Distribution) -> str:
+def _licence(name: str) -> str:
     """SPDX expression, else classifiers, else the first line of the field."""
-    if one.name in KNOWN:
-        return KNOWN[one.name]
-    about = one.metadata
+    if name in KNOWN:
+        return KNOWN[name]
+    about = metadata(name)
     words = [line.split("::")[-1].strip() for line in about.get_all("Classifier") or ()
              if line.startswith("License ::")]  # fmt: skip
     first = (about.get("License") or "").strip().partition("\n")[0]
