@@ -30,8 +30,9 @@ BEHIND = 1e-3  # weight of what is hidden soon: it shows only where nothing else
 class Flows(Result):
     """Where every pixel of a clip goes to, where it comes from, and where that can't be seen."""
 
-    ahead: Float[np.ndarray, "T H W 2"]  # pixels to its place in the next frame; the last has 0
-    behind: Float[np.ndarray, "T H W 2"]  # pixels to its place in the frame before; the first has 0
+    # Pixels, in half precision, which is finer than a flow is known.
+    ahead: Float[np.ndarray, "T H W 2"]  # to its place in the next frame; the last has 0
+    behind: Float[np.ndarray, "T H W 2"]  # to its place in the frame before; the first has 0
     hidden_ahead: Bool[np.ndarray, "T H W"]  # covered or out of the picture in the next frame
     hidden_behind: Bool[np.ndarray, "T H W"]  # covered or out of the picture in the frame before
 
@@ -61,10 +62,10 @@ class Steadied(Result):
 
 def clip_flows(frames: Num[np.ndarray, "T H W 3"]) -> Flows:
     """Estimated from the pictures: dense inverse search (Kroeger et al. 2016), both ways."""
-    still = np.zeros((1, *frames.shape[1:3], 2), np.float32)
+    ahead, behind = (np.zeros((*frames.shape[:3], 2), np.float16) for _ in range(2))
     with ThreadPoolExecutor(2) as pool:  # OpenCV works outside the GIL
-        ahead, behind = pool.map(observed_flow, (frames, frames[::-1]))
-    return _flows(np.concatenate([ahead, still]), np.concatenate([still, behind[::-1]]))
+        list(pool.map(_observe, (frames, frames[::-1]), (ahead, behind[::-1])))
+    return _flows(ahead, behind)
 
 
 def guide_flows(guide: Guide) -> Flows:
@@ -150,11 +151,8 @@ def observed_flow(
 
     Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset. S = T - step.
     """
-    greys = [cv2.cvtColor(show.to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    out = np.empty((max(0, len(greys) - step), *frames.shape[1:3], 2), np.float32)
-    for flow, now, later in zip(out, greys, greys[step:], strict=False):
-        flow[:] = search.calc(now, later, None)
+    out = np.empty((max(0, len(frames) - step), *frames.shape[1:3], 2), np.float32)
+    _observe(frames, out, step)
     return out
 
 
@@ -166,12 +164,26 @@ def follow(
     return cv2.remap(picture, places, None, how, borderMode=cv2.BORDER_REPLICATE)
 
 
+def _observe(
+    frames: Num[np.ndarray, "T H W 3"], out: Float[np.ndarray, "_N H W 2"], step: int = 1
+) -> None:
+    """Writes the flow from every frame t to t + step into `out`, whatever its precision."""
+    greys = [cv2.cvtColor(show.to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    for flow, now, later in zip(out, greys, greys[step:], strict=False):
+        flow[:] = search.calc(now, later, None)
+
+
 def _flows(ahead: Float[np.ndarray, "T H W 2"], behind: Float[np.ndarray, "T H W 2"]) -> Flows:
     """With what each says is hidden: where the way there and back does not end near its start."""
     hidden_ahead, hidden_behind = (np.zeros(ahead.shape[:3], bool) for _ in range(2))
-    for t in range(len(ahead) - 1):
-        hidden_ahead[t] = _disagree(ahead[t], behind[t + 1])
-        hidden_behind[t + 1] = _disagree(behind[t + 1], ahead[t])
+
+    def compare(t: int) -> None:
+        there, back = (flow.astype(np.float32) for flow in (ahead[t], behind[t + 1]))
+        hidden_ahead[t], hidden_behind[t + 1] = _disagree(there, back), _disagree(back, there)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(compare, range(len(ahead) - 1)))
     return Flows(ahead, behind, hidden_ahead, hidden_behind)
 
 
@@ -228,11 +240,11 @@ def _along(
 ) -> Iterator[tuple[Picture, Float[np.ndarray, "H W"]]]:
     """Up to `radius` frames after (step 1) or before (-1), each as frame t sees it, and where."""
     flow, hidden = flows.way(step)
-    path, seen = np.zeros_like(flow[t]), np.ones(frames.shape[1:3], np.float32)
+    path, seen = np.zeros(flow.shape[1:], np.float32), np.ones(frames.shape[1:3], np.float32)
     last = min(radius, len(frames) - 1 - t if step > 0 else t)
     for now in range(t, t + step * last, step):
         seen = seen * (1 - follow(hidden[now].astype(np.float32), path))
-        path = path + follow(flow[now], path)
+        path = path + follow(flow[now].astype(np.float32), path)
         yield follow(frames[now + step], path, cv2.INTER_CUBIC), np.clip(seen, 0, 1)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from inspect import signature
 
 import cv2
 import numpy as np
 import torch
 from diffusers import EDMDPMSolverMultistepScheduler, UNetSpatioTemporalConditionModel
-from skimage.transform import PiecewiseAffineTransform, warp
+from skimage.transform import estimate_transform, warp
 from torch.utils.flop_counter import FlopCounterMode
 
 from kisslab import zoo
@@ -27,11 +28,13 @@ from kisslab.guide import draw_guide
 from kisslab.identity import embed
 from kisslab.kiss import SIGMA_DATA, Conditions, Denoiser, KissModel, condition, estimate, sample
 from kisslab.motion import Motion
+from kisslab.noise import independent_noise
 from kisslab.photo import Photo, load_photo
 from kisslab.plan import plan_kiss
 
 ROUNDS = 5
 STEPS = 2
+HIGHEST = 8.0  # noise level that `karras_sigmas` begins at
 NOISE_FLOOR = "<= 1.05"  # no slower, but for what two runs of one thing differ by
 PEAK = 2048  # rows and columns of the matrices whose product is the machine's peak
 
@@ -67,14 +70,18 @@ def best_seconds(act: Callable[[], object], times: int = ROUNDS) -> float:
 
 
 @torch.no_grad()
-def bare_diffusers(told: Conditions, model: KissModel) -> torch.Tensor:
-    """The same network in the loop that a pipeline of diffusers has, with its own scheduler."""
+def bare_diffusers(told: Conditions, model: KissModel, seed: int = 0) -> torch.Tensor:
+    """The same network in the loop that a pipeline of diffusers has, with its own scheduler.
+
+    It ends where `sample` ends, up to rounding.
+    """
+    defaults = {name: p.default for name, p in signature(sample).parameters.items()}
     scheduler = EDMDPMSolverMultistepScheduler(
-        sigma_min=0.03, sigma_max=8.0, sigma_data=SIGMA_DATA, solver_order=2
+        sigma_min=defaults["lowest"], sigma_max=HIGHEST, sigma_data=SIGMA_DATA, solver_order=2
     )
     scheduler.set_timesteps(STEPS)
     denoiser = Denoiser(model, told)
-    x = torch.randn(denoiser.base.shape) * scheduler.init_noise_sigma
+    x = defaults["temperature"] * HIGHEST * independent_noise(tuple(denoiser.base.shape), seed)
     identity = denoiser.identity[None]
     for t in scheduler.timesteps:
         inputs = scheduler.scale_model_input(x, t)
@@ -84,7 +91,7 @@ def bare_diffusers(told: Conditions, model: KissModel) -> torch.Tensor:
             level = torch.tensor([np.log(sigma) / 4], dtype=torch.float32)
             out = model.unet(full, level, identity, torch.full((1, 1), 8.0)).sample[0]
         x = scheduler.step(out.float(), t, x).prev_sample
-    return x
+    return x + denoiser.base
 
 
 def guide_rows() -> Iterator[Row]:
@@ -109,9 +116,8 @@ def piecewise_affine(photo: Photo, faces: Faces, motion: Motion) -> np.ndarray:
     source = faces.points[:, ::8, :2].reshape(-1, 2)
     high, wide = photo.rgb.shape[:2]
     corners = np.array([[0, 0], [wide, 0], [0, high], [wide, high]], float)
-    transform = PiecewiseAffineTransform()
-    transform.estimate(np.concatenate([goal, corners]), np.concatenate([source, corners]))
-    return warp(photo.rgb, transform)
+    ends = np.concatenate([goal, corners]), np.concatenate([source, corners])
+    return warp(photo.rgb, estimate_transform("piecewise-affine", *ends))
 
 
 def bare_mediapipe(photo: Photo) -> object:
