@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -160,7 +161,7 @@ def follow(
     picture: Num[np.ndarray, "H W ..."], flow: Flow, how: int = cv2.INTER_LINEAR
 ) -> Num[np.ndarray, "H W ..."]:
     """The picture as seen at every pixel's place plus its flow; edges continue."""
-    places = (_grid(flow) + flow).astype(np.float32, copy=False)
+    places = (_grid(*flow.shape[:2]) + flow).astype(np.float32, copy=False)
     return cv2.remap(picture, places, None, how, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -191,7 +192,7 @@ def _disagree(there: Flow, back: Flow) -> Bool[np.ndarray, "H W"]:
     """|f + b|^2 > 0.01 (|f|^2 + |b|^2) + 0.5 (Sundaram et al. 2010, eq. 5), or out of sight."""
     back = follow(back, there)
     away, lengths = _squared(there + back), _squared(there) + _squared(back)
-    x, y = np.moveaxis(there + _grid(there), -1, 0)
+    x, y = np.moveaxis(there + _grid(*there.shape[:2]), -1, 0)
     high, wide = x.shape
     outside = (x < -0.5) | (x > wide - 0.5) | (y < -0.5) | (y > high - 0.5)
     return outside | (away > 0.01 * lengths + 0.5)
@@ -272,7 +273,7 @@ def _carried(
     way to what hides it.
     """
     high, wide = hidden.shape
-    goal = (_grid(flow) + way * flow).reshape(-1, 2)
+    goal = (_grid(*flow.shape[:2]) + way * flow).reshape(-1, 2)
     corner = np.floor(goal).astype(int)
     parts = [(corner + step, np.abs(1 - step - (goal - corner)).prod(axis=-1)) for step in CORNERS]
     place, cover = (np.concatenate(both) for both in zip(*parts, strict=True))
@@ -287,7 +288,9 @@ def _carried(
     return carried, np.minimum(came, 1)
 
 
-def _grid(flow: Flow) -> Float[np.ndarray, "H W 2"]:
+@lru_cache(maxsize=2)  # thousands of frames of a clip ask for the same
+def _grid(high: int, wide: int) -> Float[np.ndarray, "H W 2"]:
     """Every pixel's own place (x, y)."""
-    high, wide = flow.shape[:2]
-    return np.stack(np.meshgrid(np.arange(wide), np.arange(high)), axis=-1).astype(np.float32)
+    grid = np.stack(np.meshgrid(np.arange(wide), np.arange(high)), axis=-1).astype(np.float32)
+    grid.flags.writeable = False
+    return grid
