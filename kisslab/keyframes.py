@@ -10,7 +10,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 from jaxtyping import Float
 
@@ -126,6 +125,8 @@ def _schema() -> dict[str, object]:
 
 
 def _read_plan(path: Path) -> dict[str, object]:
+    import jsonschema  # a second, where it finds parsers of all formats; few read plans
+
     try:
         data = json.loads(read_text(path), parse_int=float, parse_constant=_refuse)
         jsonschema.validate(data, _schema())

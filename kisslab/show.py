@@ -337,7 +337,7 @@ def to_uint8(image: Num[np.ndarray, "*_n 3"]) -> UInt8[np.ndarray, "*_n 3"]:
     """Bytes of a picture in [0, 1]; what lies outside is clipped. uint8 passes as it is."""
     if image.dtype == np.uint8:
         return image
-    return (np.clip(np.nan_to_num(image), 0, 1) * 255 + 0.5).astype(np.uint8)
+    return (np.fmin(np.fmax(image, 0), 1) * 255 + 0.5).astype(np.uint8)  # NaN is black
 
 
 def _row(field: str, *cells: str) -> str:

@@ -24,6 +24,7 @@ Frames = Float[np.ndarray, "T H W 3"]
 Picture = Float[np.ndarray, "H W 3"]
 Flow = Float[np.ndarray, "H W 2"]  # pixels (x, y)
 CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])  # pixel centres around a place
+LONGEST = 384  # pixels: the longer side of the frames that `steady` looks for flows in
 BEHIND = 1e-3  # weight of what is hidden soon: it shows only where nothing else comes
 
 
@@ -52,7 +53,7 @@ class Steadied(Result):
 
     before: Frames
     frames: Frames
-    flows: Flows
+    flows: Flows  # of the size that they were looked for at
     taken: Float[np.ndarray, "T H W"]  # share of each pixel that comes from other frames
 
     def plot(self, ax: object | None = None) -> None:
@@ -98,18 +99,21 @@ def steady(
     does not belong leaves no ghost. All neighbours are of the clip as it came, on both sides alike,
     so that nothing lags and no blur piles up. detail: pixels, deviation of a Gaussian; what is
     finer stays the frame's own, for averages along an inexact flow are soft, and flicker is coarse.
-    flows: `clip_flows` of the frames if not given; `guide_flows` does not see the flicker at all.
-    ValueError: flows of another clip. Linear in frames, pixels and radius.
+    flows: of the frames, as large as they are, or `clip_flows` of the frames made small, as are
+    looked for if none are given: averages are taken at that size, and what they change is enlarged,
+    which is as fine as flicker. `guide_flows` does not see the flicker at all. ValueError: flows of
+    another clip. Linear in frames, pixels and radius.
     """
-    flows = clip_flows(frames) if flows is None else flows
-    if flows.ahead.shape[:3] != frames.shape[:3]:
-        raise ValueError(f"flows of {flows.ahead.shape[:3]} for frames of {frames.shape[:3]}")
+    full = flows is not None and flows.ahead.shape[:3] == frames.shape[:3]
+    small = frames if full else _small(frames)
+    flows = clip_flows(small) if flows is None else _of(flows, small)
     made, taken = np.empty_like(frames), np.empty(frames.shape[:3], np.float32)
 
     def settle(t: int) -> None:
-        mean, taken[t] = _blended(frames, flows, t, radius, tolerance)
-        change = mean - frames[t]
-        made[t] = np.clip(frames[t] + _blurred(change, detail), 0, 1)
+        mean, share = _blended(small, flows, t, radius, tolerance)
+        change = _blurred(mean - small[t], detail)
+        made[t] = np.clip(frames[t] + _enlarged(change, frames.shape), 0, 1)
+        taken[t] = _enlarged(share, frames.shape)
 
     with ThreadPoolExecutor(2) as pool:  # numpy and OpenCV work outside the GIL
         list(pool.map(settle, range(len(frames))))
@@ -132,12 +136,13 @@ def between(
 
     Both neighbours' flows are carried to the time between, where each says what of its frame is
     seen there; the frames are sampled along them and mixed (as in Niklaus and Liu 2020, with flows
-    instead of pixels carried, which keeps pictures sharp). ValueError: a time outside of the clip.
+    instead of pixels carried, which keeps pictures sharp). ValueError: a time outside of the clip,
+    flows of another clip or of another size.
     """
     last = len(frames) - 1
     if times.min() < 0 or times.max() > last:
         raise ValueError(f"times {times.min():g} to {times.max():g}: give them from 0 to {last}")
-    flows = clip_flows(frames) if flows is None else flows
+    flows = clip_flows(frames) if flows is None else _of(flows, frames)
     out = np.empty((len(times), *frames.shape[1:]), frames.dtype)
     for picture, time in zip(out, times.tolist(), strict=True):
         t = int(time)
@@ -225,6 +230,31 @@ def _blended(
             total += share[..., None] * picture
             weight += share
     return total / weight[..., None], 1 - 1 / weight
+
+
+def _of(flows: Flows, frames: Frames) -> Flows:
+    """The flows, if they can be those of the frames. ValueError."""
+    if flows.ahead.shape[:3] != frames.shape[:3]:
+        raise ValueError(f"flows of {flows.ahead.shape[:3]} for frames of {frames.shape[:3]}")
+    return flows
+
+
+def _small(frames: Frames) -> Float[np.ndarray, "T h w 3"]:
+    """At most LONGEST pixels long."""
+    high, wide = (round(n * LONGEST / max(frames.shape[1:3])) for n in frames.shape[1:3])
+    if high >= frames.shape[1]:
+        return frames
+    return np.stack([cv2.resize(f, (wide, high), interpolation=cv2.INTER_AREA) for f in frames])
+
+
+def _enlarged(
+    picture: Float[np.ndarray, "h w *c"], shape: tuple[int, ...]
+) -> Float[np.ndarray, "H W *c"]:
+    """To the size of frames of that shape."""
+    high, wide = shape[1:3]
+    if picture.shape[:2] == (high, wide):
+        return picture
+    return cv2.resize(picture, (wide, high), interpolation=cv2.INTER_LINEAR)
 
 
 def _blurred(change: Picture, detail: float) -> Picture:

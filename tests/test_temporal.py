@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from kisslab.guide import Guide
-from kisslab.temporal import Flows, between, clip_flows, follow, guide_flows, interpolate, steady
+from kisslab.temporal import (
+    LONGEST,
+    Flows,
+    between,
+    clip_flows,
+    follow,
+    guide_flows,
+    interpolate,
+    steady,
+)
 
 HIGH, WIDE, SIDE, STEP = (
     64,
@@ -127,6 +136,26 @@ def test_flicker_goes_and_detail_stays() -> None:
     assert error[0] < 0.75 * error[1]
     energy = [np.square(np.diff(clip, axis=2)).mean() for clip in (steadied.frames, frames)]
     assert energy[0] > 0.96 * energy[1]
+
+
+def test_large_frames_are_steadied_by_flows_of_small_ones() -> None:
+    frames = np.stack(
+        [cv2.resize(frame, (3 * LONGEST, 2 * LONGEST)) for frame in moving(np.arange(5))]
+    )
+    rng = np.random.default_rng(3)
+    lamp = rng.uniform(-0.1, 0.1, (5, 1, 1, 1)).astype(np.float32)
+    seen = np.clip(0.1 + 0.8 * frames + lamp, 0, 1)
+    steadied = steady(seen, tolerance=0.5)
+    assert max(steadied.flows.ahead.shape[1:3]) == LONGEST
+    assert steadied.frames.shape == seen.shape and steadied.taken.shape == seen.shape[:3]
+    off = [np.abs(np.diff((clip - 0.8 * frames).mean(axis=(1, 2, 3)))).mean()
+           for clip in (steadied.frames, seen)]  # fmt: skip
+    assert off[0] < 0.6 * off[1]  # the lamp flickers less
+    fine = [np.square(np.diff(clip, axis=2)).mean() for clip in (steadied.frames, seen)]
+    assert fine[0] > 0.97 * fine[1]
+    assert steady(seen, steadied.flows, tolerance=0.5).frames == pytest.approx(steadied.frames)
+    with pytest.raises(ValueError, match="flows of"):
+        interpolate(seen, steadied.flows)
 
 
 def test_without_neighbours_a_clip_stays_as_it_is() -> None:
