@@ -282,7 +282,7 @@ def _plain_errors() -> Iterator[None]:
     """What a user can mend is one line, not a traceback."""
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         typer.secho(f"kisslab: {error}", fg="red", err=True)
         raise typer.Exit(2) from error
 

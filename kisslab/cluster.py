@@ -14,7 +14,7 @@ import torch
 if TYPE_CHECKING:
     from distributed import Client, SpecCluster
 
-NEEDS = 4 * 2**30  # bytes; what a run at full size (1536 pixels, 60 frames) takes, rounded up
+NEEDS = 7 * 2**30  # bytes; what a run at full size (1536 x 1024 pixels, 60 frames) takes
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from jaxtyping import Float
 
 from kisslab import __version__, video, zoo
@@ -26,6 +27,8 @@ from kisslab.records import Result, record
 from kisslab.samplers import Step
 from kisslab.temporal import Steadied, steady
 from kisslab.video import Clip, make_clip
+
+KEPT = 64  # bytes of a run's results per pixel and frame
 
 
 @record
@@ -129,6 +132,7 @@ class Pipeline(Result):
         cutout = couple.cutout if couple else self.cut(photo, faces)
         yield "cutout", cutout
         motion = self.plan(faces)
+        _check_memory(photo, motion)
         yield "motion", motion
         guide = self.draw(photo, faces, motion, cutout)
         yield "guide", guide
@@ -150,8 +154,19 @@ class Pipeline(Result):
         return ", ".join(f"{name}={_called(stage)}" for name, stage in self.items())
 
     def __call__(self, *paths: str | Path, consent: str = "") -> Run:
-        """All stages at once. Errors are those of the stages."""
+        """All stages at once. Errors are those of the stages; MemoryError: a clip too large."""
         return Run(**dict(self.stages(*paths, consent=consent)))
+
+
+def _check_memory(photo: Photo, motion: Motion) -> None:
+    """MemoryError, before the long work begins, if its results can't all be kept."""
+    (high, wide), frames = photo.rgb.shape[:2], len(motion.gap)
+    wanted, free = KEPT * high * wide * frames, psutil.virtual_memory().available
+    if wanted > free:
+        raise MemoryError(
+            f"{frames} frames of {wide} x {high} pixels take {wanted / 1e9:.1f} GB of memory, and "
+            f"{free / 1e9:.1f} GB are free; plan fewer seconds, or give a smaller photo"
+        )
 
 
 def _called(stage: Callable[..., Any]) -> str:

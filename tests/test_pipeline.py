@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from kisslab.consent import ConsentError, check_consent
 from kisslab.guide import Guide, draw_guide
 from kisslab.kiss import Conditions, Painted
 from kisslab.photo import load_photo, photo_from_array
-from kisslab.pipeline import Pipeline, Run
+from kisslab.pipeline import KEPT, Pipeline, Run
 from kisslab.plan import plan_kiss
 from kisslab.samplers import Step
 from kisslab.temporal import steady
@@ -41,6 +42,18 @@ def test_a_run_holds_every_stage_of_one_couple(run: Run) -> None:
     np.testing.assert_allclose(run.clip.frames / 255, run.steadied.frames, atol=0.51 / 255)
     np.testing.assert_array_equal(run.steadied.before, run.painted.frames)
     assert run.steps[-1].clean.shape == run.conditions.guide.shape
+
+
+def test_a_clip_that_memory_cannot_hold_is_refused_before_it_is_drawn(
+    run: Run, monkeypatch
+) -> None:
+    arrays = {id(a): a.nbytes for name in ("guide", "painted", "steadied", "clip")
+              for _, a in getattr(run, name).items() if isinstance(a, np.ndarray)}  # fmt: skip
+    assert 0.7 * KEPT < sum(arrays.values()) / run.guide.layers.size < KEPT
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10_000_000))
+    stages = QUICK.stages(LEFT, RIGHT)
+    with pytest.raises(MemoryError, match=r"12 frames of \d+ x \d+ pixels take 0\.\d GB"):
+        next(result for name, result in stages if name == "motion")
 
 
 def test_the_model_keeps_what_the_photo_shows_and_repaints_the_rest(run: Run) -> None:
