@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -24,6 +23,7 @@ from kisslab.photo import Photo
 from kisslab.pose import anchor_point, pixel_turn
 from kisslab.raster import FAR, blend, rasterize
 from kisslab.records import Result, record
+from kisslab.threads import thread_pool
 
 SINGULAR = {"frames": "rgb", "layers": "layer"}  # fields of a Guide and of its frames
 TRUST, FLOW = 2, slice(3, 5)  # channels that ride through the rasterizer behind the texels
@@ -93,7 +93,7 @@ def guide_frames(
 ) -> Iterator[GuideFrame]:
     """The frames of `draw_guide`, one by one."""
     cutout = cut_out(photo, faces) if cutout is None else cutout
-    with ThreadPoolExecutor(2) as pool:  # one thread a person: the heavy loops run outside the GIL
+    with thread_pool() as pool:  # one thread a person: the heavy loops run outside the GIL
         people = list(pool.map(lambda person: _Actor(cutout, faces, motion, person), (0, 1)))
         for frame in range(len(motion.gap)):
             layers = list(pool.map(lambda actor, t=frame: actor.draw(t), people))

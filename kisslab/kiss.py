@@ -7,7 +7,6 @@ paint)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -38,6 +37,7 @@ from kisslab.noise import Shape, independent_noise
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
+from kisslab.threads import thread_pool
 
 SIGMA_DATA = 0.3  # deviation of what the conditions leave open, most of the clip is known well
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
@@ -265,7 +265,7 @@ def paint(
         frames[t] = np.clip(guide.frames[t] + taken[..., None] * added, 0, 1)
         change[t], mask[t] = added, taken
 
-    with ThreadPoolExecutor(2) as pool:  # torch, numpy and OpenCV work outside the GIL
+    with thread_pool() as pool:  # torch, numpy and OpenCV work outside the GIL
         list(pool.map(one, range(len(frames))))
     return Painted(frames=frames, change=change, mask=mask)
 

@@ -8,7 +8,6 @@ picture is in `noise`, even speed in `tempo`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 
@@ -19,6 +18,7 @@ from jaxtyping import Bool, Float, Num, UInt8
 from kisslab import show
 from kisslab.guide import Guide
 from kisslab.records import Result, record
+from kisslab.threads import thread_pool
 
 Frames = Float[np.ndarray, "T H W 3"]
 Picture = Float[np.ndarray, "H W 3"]
@@ -65,7 +65,7 @@ class Steadied(Result):
 def clip_flows(frames: Num[np.ndarray, "T H W 3"]) -> Flows:
     """Estimated from the pictures: dense inverse search (Kroeger et al. 2016), both ways."""
     ahead, behind = (np.zeros((*frames.shape[:3], 2), np.float16) for _ in range(2))
-    with ThreadPoolExecutor(2) as pool:  # OpenCV works outside the GIL
+    with thread_pool() as pool:  # OpenCV works outside the GIL
         list(pool.map(_observe, (frames, frames[::-1]), (ahead, behind[::-1])))
     return _flows(ahead, behind)
 
@@ -115,7 +115,7 @@ def steady(
         made[t] = np.clip(frames[t] + _enlarged(change, frames.shape), 0, 1)
         taken[t] = _enlarged(share, frames.shape)
 
-    with ThreadPoolExecutor(2) as pool:  # numpy and OpenCV work outside the GIL
+    with thread_pool() as pool:  # numpy and OpenCV work outside the GIL
         list(pool.map(settle, range(len(frames))))
     return Steadied(frames, made, flows, taken)
 
@@ -188,7 +188,7 @@ def _flows(ahead: Float[np.ndarray, "T H W 2"], behind: Float[np.ndarray, "T H W
         there, back = (flow.astype(np.float32) for flow in (ahead[t], behind[t + 1]))
         hidden_ahead[t], hidden_behind[t + 1] = _disagree(there, back), _disagree(back, there)
 
-    with ThreadPoolExecutor(2) as pool:
+    with thread_pool() as pool:
         list(pool.map(compare, range(len(ahead) - 1)))
     return Flows(ahead, behind, hidden_ahead, hidden_behind)
 
