@@ -29,7 +29,7 @@ from kisslab.records import Result, record
 PORTRAITS, COUPLE, OWN = "two packaged portraits", "a packaged couple", "my own photos"
 STAGES = [field.name for field in fields(Run)]
 ALT = (
-    "The two packaged portraits. With a running kernel there is a form below them: whose photos, "
+    "The two packaged portraits. With a running kernel there is a form above them: whose photos, "
     "kind of kiss, length and seed, and a button to generate."
 )
 

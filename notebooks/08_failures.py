@@ -96,8 +96,8 @@ show.snapshot("A photo that leans by 27 degrees; dots turned by hand lie around 
 #
 # A photograph has no "right answer". A studio has: it simply lets the same two people act out the
 # same plan before the same camera. So each spoilt photo comes with an **exact film**, and the clip
-# that the pipeline makes can be held against it, pixel by pixel. Here is one of them; the small
-# faces are judged as large as anybody would want to see them.
+# that the pipeline makes can be held against it, pixel by pixel. (Clips of tiny faces are enlarged
+# first, to the size at which one would want to see them.) Here is one of them, at contact.
 
 # %%
 one = curves["tilted camera"]
