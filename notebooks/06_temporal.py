@@ -413,7 +413,7 @@ people = [1e3 * np.nanmean(metrics.warping_error(raw[n], flow, going)) for n in 
 plt.figure(figsize=(6, 1.6), layout="constrained")
 plt.barh(list(raw), people, color=show.PALETTE[:3])
 plt.xlabel("warping error of people who move (thousandths)")
-show.snapshot("On moving people warped noise is the best by far; independent and shared noise are alike.")
+show.snapshot("On moving people warped noise is the best by far; the others are alike.")
 
 # %%
 assert people[2] < 0.9 * min(people[:2])
@@ -761,9 +761,9 @@ warned
 # %%
 reports["swapped"].plot()
 plt.gcf().set_size_inches(7.2, 2.7)
-show.snapshot("Curves of the swapped film: at first both faces are more like the other's photo than "
-              "like their own, at contact like neither; beside them the worst frame, 8, with each "
-              "one's face on the other's head.")  # fmt: skip
+show.snapshot("Curves of the swapped film: at first both faces are more like the other's photo "
+              "than like their own, at contact like neither; beside them the worst frame, 8, with "
+              "each one's face on the other's head.")  # fmt: skip
 
 # %% [markdown]
 # How does it catch jitter? By *jerk*, the third derivative of a path. Hands and heads avoid it
@@ -864,8 +864,8 @@ orange = 0.5 * clips["independent"][5] + [0.42, 0.19, 0.0]
 show.picture(np.where(looked[5][..., None], clips["independent"][5], orange), ax=axes[1])
 axes[1].set_title(f"orange: not measured; {unseen:.0%}\nof all that was painted", fontsize=9)
 show.snapshot(
-    "Left: the report's warping error is less than half of that of all that is seen. Right: what the "
-    "model painted lies mostly in the orange area, which is not measured."
+    "Left: the report's warping error is less than half of that of all that is seen. Right: what "
+    "the model painted lies mostly in the orange area, which is not measured."
 )
 
 # %%
@@ -873,11 +873,11 @@ assert unseen > 0.5 and asked["independent"] < 0.5 * errors["independent"]
 
 # %% [markdown]
 # It sees less than half! That is not a bug, and each half is sensible. The report follows only
-# pixels of which the plan is *sure* where they go, for along a wrong flow even a perfect film has an
-# error. And the painter changes mostly pixels of which the guide is *unsure*, for the photo's own
+# pixels of which the plan is *sure* where they go, for along a wrong flow even a perfect film has
+# an error. And the painter changes mostly pixels of which the guide is *unsure*, for the photo's own
 # should stay. Put both together, and **most of what the model invented is measured nowhere**, but
-# for the flicker of the still wall. A measure has a mask, and the mask is half of the measure. We keep
-# it so and tell you, because the other choice punishes the truth; look at the clip.
+# for the flicker of the still wall. A measure has a mask, and the mask is half of the measure. We
+# keep it so and tell you, because the other choice punishes the truth; look at the clip.
 
 # %% [markdown]
 # ## Exercises

@@ -170,8 +170,8 @@ def open_drawer(stage, frame):
 
 explore(
     open_drawer,
-    "The two at contact: the faces are bright, confident; dark are the backs of both heads, and the "
-    "wall behind them that the photo did not show.",
+    "The two at contact: the faces are bright, confident; dark are the backs of both heads, and "
+    "the wall behind them that the photo did not show.",
     stage=widgets.Dropdown(options=list(DRAWERS), value="confidence", description="stage"),
     frame=widgets.IntSlider(11, min=0, max=len(run.clip.frames) - 1, description="frame"),
 )
@@ -542,7 +542,8 @@ check("1", shortest, calm, mistakes=[
 # Somebody only wants to see the guide, and the model need not run. Write `until(stages, last)`: it
 # takes what `pipeline.stages(...)` returns, and gives back the names of the stages that ran, as a
 # tuple, up to and with the one called `last`. Nothing after it may run. For `last="motion"` that
-# is `('consent', 'photos', 'composite', 'photo', 'faces', 'ages', 'assessment', 'cutout', 'motion')`.
+# is the first nine of section 1, `('consent', 'photos', 'composite', 'photo', 'faces', 'ages',
+# 'assessment', 'cutout', 'motion')`.
 
 
 # %%

@@ -330,7 +330,7 @@ explore(
 #
 # | what is wrong | what helps | what does not |
 # |---|---|---|
-# | profile | another photo, turned away from the partner by less than 20° | a larger model: it invents a cheek |
+# | profile | a photo less than 20° away from the partner | a larger model: it invents a cheek |
 # | covered mouth | another photo; a hand in front stays a hand | hoping that it is taken for skin |
 # | harsh light | a photo in the shade, or at a window | brightening: the shadows stay |
 # | tiny face | the original file, and a crop around the two | sharpening: edges are no lashes |
@@ -472,18 +472,18 @@ seen["encoded anew"].verdict
 # strength of 0.5: it begins half-way, with the noisy guide, so two of them are left.)
 
 # %%
-import warnings  # noqa: E402
+import warnings
 
-import diffusers  # noqa: E402
-import transformers  # noqa: E402
+import diffusers
+import transformers
 
 for library in (diffusers, transformers):  # six bars for six kilobytes
     library.utils.logging.disable_progress_bar()
     library.utils.logging.set_verbosity_error()
 warnings.filterwarnings("ignore", category=FutureWarning)
 
-from kisslab.backends import WanVideoToVideo  # noqa: E402
-from kisslab.bench.backends import load_tiny, small_records  # noqa: E402
+from kisslab.backends import WanVideoToVideo
+from kisslab.bench.backends import load_tiny, small_records
 
 records = small_records()
 backend = load_tiny(WanVideoToVideo, folder)
