@@ -598,8 +598,8 @@ assert marks[1][0] > marks[4][0] and marks[1][1] < marks[4][1]
 #
 # Both cells above asked for `temperature=1.0`, noise as strong as the theory wants it, and walked
 # down to `lowest=0.03`. By default `sample` begins with cooler noise, of deviation 0.3, and stops
-# at σ = 1: its walks end nearer to the mean of all kisses. For a network as small as ours that is the
-# better bargain.
+# at σ = 1: its walks end nearer to the mean of all kisses. For a network as small as ours that is
+# the better bargain.
 
 # %% [markdown]
 # ## 7 · Guidance: how loudly you say it
