@@ -875,9 +875,9 @@ assert unseen > 0.5 and asked["independent"] < 0.5 * errors["independent"]
 # It sees less than half! That is not a bug, and each half is sensible. The report follows only
 # pixels of which the plan is *sure* where they go, for along a wrong flow even a perfect film has
 # an error. And the painter changes mostly pixels of which the guide is *unsure*, for the photo's
-# own should stay. Put both together, and **most of what the model invented is measured nowhere**, but
-# for the flicker of the still wall. A measure has a mask, and the mask is half of the measure. We
-# keep it so and tell you, because the other choice punishes the truth; look at the clip.
+# own should stay. Put both together, and **most of what the model invented is measured nowhere**,
+# but for the flicker of the still wall. A measure has a mask, and the mask is half of the measure.
+# We keep it so and tell you, because the other choice punishes the truth; look at the clip.
 
 # %% [markdown]
 # ## Exercises
