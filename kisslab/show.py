@@ -147,9 +147,9 @@ def curve_and_picture(
     """Curves, and beside them the picture that belongs to one place on them, marked by a line."""
     ax = ax or _figure(11.0, 4.2)
     ax.set_axis_off()
-    left, right = ax.inset_axes([0, 0.22, 0.56, 0.78]), ax.inset_axes([0.6, 0.22, 0.4, 0.7])
+    left, right = ax.inset_axes([0, 0.26, 0.56, 0.74]), ax.inset_axes([0.6, 0.18, 0.4, 0.74])
     curve(x, series, left, bands=bands)
-    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 3, "frameon": False}
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.26), "ncols": 3, "frameon": False}
     left.legend(**below)
     left.axvline(place, color="black", linewidth=1, linestyle=":")
     picture(image, title, right)

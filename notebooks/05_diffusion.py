@@ -643,7 +643,7 @@ show.sheet([everything[near], *(grid[name, 0.0][near] for name in CONDITIONS)],
            ["told everything", *silent], columns=5)  # fmt: skip
 plt.gcf().set_size_inches(6.2, 1.15)
 show.snapshot("The kiss with everything told, and without guide, first frame, motion, identity: "
-              "only without the guide it is much worse, with rough colours.")  # fmt: skip
+              "only without the guide it is much worse, blurred and pale.")  # fmt: skip
 
 # %% [markdown]
 # This is called an **ablation**, and it tells you what a model really listens to, which need not be
@@ -729,15 +729,19 @@ show.snapshot("Four bars, all nearly 0 on an axis from -1 to 1: in no layer does
 # %% [markdown]
 # Where a bar is near 0, the two faces are *not* told apart by their vectors in that layer, whatever
 # the coloured map seems to say. A network can afford that: the guide already has the right face in
-# the right place. Does the ablation of section 7, which asked the same question in another way,
-# agree? **Two instruments that agree are worth more than a picture.**
+# the right place. The ablation of section 7 asked the same question in another way, and agrees:
+# without the identities the picture hardly moved. **Two instruments that agree are worth more than
+# a picture.**
+
+# %%
+assert max(np.abs(division)) < 0.2 and moved["identity"] < 0.2 * moved["guide"]
 
 # %% [markdown]
 # ## 9 · Detail transfer: the photo has the last word
 #
-# The network's clip has lost what the codec loses, and what it adds is mottled. But it knows heads
-# better than the guide does, behind the ears. So take from it only what it *changes*, and only
-# where that is much more than its own mottle: a change of 0.1 (black is 0, white is 1) counts where
+# The network's clip has lost what the codec loses, and is softer still. But it knows heads better
+# than the guide does, behind the ears. So take from it only what it *changes*, and only where that
+# is much more than what its noise changes: a change of 0.1 (black is 0, white is 1) counts where
 # the guide made people up, and where the photo is known it must be 0.2 and more, as when other
 # light falls on a turned face:
 #
@@ -760,8 +764,9 @@ assert np.allclose(by_hand, painted.frames[kiss], atol=2e-3)
 parts = [guide.frames[kiss], 0.5 + change / 2, np.repeat(mask, 3, axis=-1), painted.frames[kiss]]
 show.sheet([part[near] for part in parts], ["guide", "change", "mask", "painted"], columns=4)
 plt.gcf().set_size_inches(5.6, 1.25)
-show.snapshot("The guide; the change, strong round both heads; the mask, bright in a seam around "
-              "them; and the painted frame, sharp faces with new hair behind.")  # fmt: skip
+show.snapshot("The guide; the change, strong round both heads; the mask, bright on the back of her "
+              "head, behind his ear and in a seam around both; and the painted frame, sharp faces "
+              "with new hair behind.")  # fmt: skip
 
 # %% [markdown]
 # **Claim:** where the guide is sure, the painted clip is very nearly the guide; the decoded clip is
@@ -784,7 +789,8 @@ close = np.s_[60:150, 75:205]
 show.sheet([decoded[kiss][close], painted.frames[kiss][close]], ["decoded", "painted"], columns=2)
 plt.gcf().set_size_inches(3.8, 1.55)
 show.snapshot(
-    "The kissing faces: mottled and soft when decoded, the photo's own skin when painted."
+    "The kissing faces: soft, without lashes or pores, when decoded; the photo's own skin when "
+    "painted."
 )
 
 # %% [markdown]
@@ -812,11 +818,11 @@ show.snapshot("Guide, one step and painted frame; below, in black, their errors:
 # - **The ponytail is missing everywhere.** No model can know it: without one her photo would look
 #   the same. A larger network would only miss it more convincingly.
 # - **The network alone is not a film.** It is nearer to the truth than the guide is: read the
-#   decibels. But skin and hair are soft after one step and mottled after
-#   four, and nobody would mistake that for a photograph.
+#   decibels. But skin and hair are soft after one step, and mottled after four from full noise;
+#   nobody would mistake that for a photograph.
 # - **The painted frame is a compromise.** It has the photo's skin, and of what the network knew
-#   better it takes little: the mask hardly lets it into the heads, since its mottles are uglier
-#   than the guide's plain guesses, and around the heads it leaves blotches.
+#   better it takes only the hair and some of the light: the mask hardly lets it into the faces,
+#   and around the heads it leaves blotches.
 #
 # **Claim:** the network is nearer to the truth than its guide.
 

@@ -105,7 +105,7 @@ one_by_one = [[*euler(exact(worlds[:, t]), start[t], sigmas)][-1].clean for t in
 all_at_once = [*euler(exact(worlds), start, sigmas)][-1].clean
 titles = [f"{name}, {t}" for name in ("one by one", "all at once") for t in range(3, 7)]
 show.sheet([*one_by_one[3:7], *all_at_once[3:7]], titles, columns=4)
-plt.gcf().set_size_inches(4.2, 1.9)
+plt.gcf().set_size_inches(3.9, 1.75)
 [text.set_fontsize(7) for text in plt.gca().texts]
 show.snapshot("Upper row: the wall's colour jumps from frame to frame. Lower row: it stays.")
 
@@ -277,7 +277,7 @@ def draw_noise(kind, frame):
     noise, part = kinds[kind], np.s_[100:120, 66:92]  # a cheek; the whole is too fine
     later = follow(noise[frame + 1], flow[frame], cv2.INTER_NEAREST)
     change = np.where(seen[frame], np.abs(later - noise[frame])[..., 0], np.nan)
-    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.5), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(6.2, 2.3), layout="constrained")
     drawn = axes[0].pcolormesh(noise[frame][part][..., 0], cmap="PuOr", vmin=-3, vmax=3)
     figure.colorbar(drawn, ax=axes[0], label=f"{kind}, frame {frame}")
     drawn = axes[1].pcolormesh(change[part], cmap="viridis", vmin=0, vmax=3)
@@ -360,7 +360,7 @@ clips = {name: paint(guide, told, end, model).frames for name, end in ends.items
 crop = np.s_[40:170, 10:110]
 pictures = [clips[name][t][crop] for t in (4, 5) for name in clips]
 show.sheet(pictures, [f"{name}, {t}" for t in (4, 5) for name in clips], columns=3)
-plt.gcf().set_size_inches(3.9, 3.3)
+plt.gcf().set_size_inches(3.5, 2.95)
 show.snapshot(
     "Frames 4 and 5 of the person on the left for three kinds of noise; the specks around the head "
     "change from one to the other in the first column, and less in the others."
@@ -497,7 +497,7 @@ def draw_layers(frame, shown):
                     for c in (on, off)]  # fmt: skip
         names = ["on: change to the next", "off: change to the next"]
     show.sheet([p[30:160, :110] for p in pictures], names, columns=2)
-    plt.gcf().set_size_inches(3.4, 2.2)
+    plt.gcf().set_size_inches(3.3, 2.05)
 
 
 explore(
@@ -540,7 +540,7 @@ along = (past / 2 + film[t] + future / 2) / 2
 careful = (known_past * past + film[t] + known_future * future) / (1 + known_past + known_future)
 means = {"plain mean": plain, "along the flow": along, "without the hidden": careful}
 show.sheet([m[20:180, 40:216] for m in means.values()], list(means), columns=3)
-plt.gcf().set_size_inches(4.6, 1.55)
+plt.gcf().set_size_inches(4.3, 1.45)
 show.snapshot("A plain mean shows three of everything; along the flow, ghosts beside the heads; "
               "without what is hidden, a clean frame.")  # fmt: skip
 
@@ -574,7 +574,7 @@ def steadied_by(flow_from, radius, tolerance):
 
 def draw_steadied(flow_from, radius, tolerance):
     steadied = steadied_by(flow_from, radius, tolerance)
-    _, axes = plt.subplots(1, 3, figsize=(5.2, 1.75), layout="constrained")
+    _, axes = plt.subplots(1, 3, figsize=(4.9, 1.65), layout="constrained")
     before, after = error_of(steadied.before), error_of(steadied.frames)
     old, new, share = (
         v[5, 30:160, :110] for v in (steadied.before, steadied.frames, steadied.taken)
@@ -628,7 +628,7 @@ found = [psnr(g[None], hidden[None], where) for g in guesses.values()]
 names = [f"{name}, {value:.0f} dB" for name, value in zip(guesses, found, strict=True)]
 pictures = [g[20:180, 30:140] for g in [*guesses.values(), hidden]]
 show.sheet(pictures, [*names, "hidden"], columns=4)
-plt.gcf().set_size_inches(5.2, 2.05)
+plt.gcf().set_size_inches(5.0, 1.95)
 show.snapshot(
     "The dissolve shows two heads; half of the way and interpolate are nearly the hidden frame."
 )
@@ -649,7 +649,7 @@ assert np.isclose(found[2], by_skimage)
 # %%
 paced = pace(whole, faces)
 paced.plot()
-plt.gcf().set_size_inches(6.4, 1.7)
+plt.gcf().set_size_inches(6.0, 1.6)
 show.snapshot("Speed over time, one hump for the approach and one for the release: when paced, "
               "both are lower and broader.")  # fmt: skip
 
@@ -760,7 +760,7 @@ warned
 
 # %%
 reports["swapped"].plot()
-plt.gcf().set_size_inches(7.2, 2.7)
+plt.gcf().set_size_inches(6.8, 2.5)
 show.snapshot("Curves of the swapped film: at first both faces are more like the other's photo "
               "than like their own, at contact like neither; beside them the worst frame, 8, with "
               "each one's face on the other's head.")  # fmt: skip
@@ -847,7 +847,7 @@ assert own["true"] > own["painted"] > own["guide"]
 looked = metrics.known_ways(guide.layers, guide.confidence, flow)
 asked = {name: 1e3 * np.nanmean(metrics.warping_error(c, flow, looked))
          for name, c in {**clips, "the guide": guide.frames}.items()}  # fmt: skip
-_, axes = plt.subplots(1, 2, figsize=(5.8, 1.9), layout="constrained", width_ratios=(1.3, 1))
+_, axes = plt.subplots(1, 2, figsize=(5.4, 1.8), layout="constrained", width_ratios=(1.5, 1))
 places = np.arange(len(asked))
 axes[0].barh(
     places + 0.2, list(errors.values()), 0.4, color=show.PALETTE[0], label="all that is seen"
@@ -862,7 +862,7 @@ change = np.abs(clips["independent"] - guide.frames)[:-1].sum(axis=-1)
 unseen = change[~looked].sum() / change.sum()
 orange = 0.5 * clips["independent"][5] + [0.42, 0.19, 0.0]
 show.picture(np.where(looked[5][..., None], clips["independent"][5], orange), ax=axes[1])
-axes[1].set_title(f"orange: not measured; {unseen:.0%}\nof all that was painted", fontsize=9)
+axes[1].set_title(f"orange: not measured;\n{unseen:.0%} of what was painted", fontsize=9)
 show.snapshot(
     "Left: the report's warping error is less than half of that of all that is seen. Right: what "
     "the model painted lies mostly in the orange area, which is not measured."
