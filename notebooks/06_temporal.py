@@ -105,7 +105,7 @@ one_by_one = [[*euler(exact(worlds[:, t]), start[t], sigmas)][-1].clean for t in
 all_at_once = [*euler(exact(worlds), start, sigmas)][-1].clean
 titles = [f"{name}, {t}" for name in ("one by one", "all at once") for t in range(3, 7)]
 show.sheet([*one_by_one[3:7], *all_at_once[3:7]], titles, columns=4)
-plt.gcf().set_size_inches(3.9, 1.75)
+plt.gcf().set_size_inches(3.6, 1.6)
 [text.set_fontsize(7) for text in plt.gca().texts]
 show.snapshot("Upper row: the wall's colour jumps from frame to frame. Lower row: it stays.")
 
@@ -277,7 +277,7 @@ def draw_noise(kind, frame):
     noise, part = kinds[kind], np.s_[100:120, 66:92]  # a cheek; the whole is too fine
     later = follow(noise[frame + 1], flow[frame], cv2.INTER_NEAREST)
     change = np.where(seen[frame], np.abs(later - noise[frame])[..., 0], np.nan)
-    figure, axes = plt.subplots(1, 2, figsize=(6.2, 2.3), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(5.8, 2.2), layout="constrained")
     drawn = axes[0].pcolormesh(noise[frame][part][..., 0], cmap="PuOr", vmin=-3, vmax=3)
     figure.colorbar(drawn, ax=axes[0], label=f"{kind}, frame {frame}")
     drawn = axes[1].pcolormesh(change[part], cmap="viridis", vmin=0, vmax=3)
@@ -360,7 +360,7 @@ clips = {name: paint(guide, told, end, model).frames for name, end in ends.items
 crop = np.s_[40:170, 10:110]
 pictures = [clips[name][t][crop] for t in (4, 5) for name in clips]
 show.sheet(pictures, [f"{name}, {t}" for t in (4, 5) for name in clips], columns=3)
-plt.gcf().set_size_inches(3.5, 2.95)
+plt.gcf().set_size_inches(3.2, 2.7)
 show.snapshot(
     "Frames 4 and 5 of the person on the left for three kinds of noise; the specks around the head "
     "change from one to the other in the first column, and less in the others."
@@ -574,7 +574,7 @@ def steadied_by(flow_from, radius, tolerance):
 
 def draw_steadied(flow_from, radius, tolerance):
     steadied = steadied_by(flow_from, radius, tolerance)
-    _, axes = plt.subplots(1, 3, figsize=(4.9, 1.65), layout="constrained")
+    _, axes = plt.subplots(1, 3, figsize=(4.7, 1.55), layout="constrained")
     before, after = error_of(steadied.before), error_of(steadied.frames)
     old, new, share = (
         v[5, 30:160, :110] for v in (steadied.before, steadied.frames, steadied.taken)
@@ -847,7 +847,7 @@ assert own["true"] > own["painted"] > own["guide"]
 looked = metrics.known_ways(guide.layers, guide.confidence, flow)
 asked = {name: 1e3 * np.nanmean(metrics.warping_error(c, flow, looked))
          for name, c in {**clips, "the guide": guide.frames}.items()}  # fmt: skip
-_, axes = plt.subplots(1, 2, figsize=(5.4, 1.8), layout="constrained", width_ratios=(1.5, 1))
+_, axes = plt.subplots(1, 2, figsize=(5.2, 1.75), layout="constrained", width_ratios=(1.6, 1))
 places = np.arange(len(asked))
 axes[0].barh(
     places + 0.2, list(errors.values()), 0.4, color=show.PALETTE[0], label="all that is seen"
