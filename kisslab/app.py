@@ -29,8 +29,8 @@ from kisslab.records import Result, record
 PORTRAITS, COUPLE, OWN = "two packaged portraits", "a packaged couple", "my own photos"
 STAGES = [field.name for field in fields(Run)]
 ALT = (
-    "A form: whose photos, kind of kiss, length and seed, a button to generate, and above it the "
-    "two packaged portraits. It needs a running kernel."
+    "The two packaged portraits. With a running kernel there is a form above them: whose photos, "
+    "kind of kiss, length and seed, and a button to generate."
 )
 
 

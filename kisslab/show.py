@@ -147,9 +147,9 @@ def curve_and_picture(
     """Curves, and beside them the picture that belongs to one place on them, marked by a line."""
     ax = ax or _figure(11.0, 4.2)
     ax.set_axis_off()
-    left, right = ax.inset_axes([0, 0.24, 0.56, 0.76]), ax.inset_axes([0.6, 0, 0.4, 0.92])
+    left, right = ax.inset_axes([0, 0.26, 0.56, 0.74]), ax.inset_axes([0.6, 0.18, 0.4, 0.74])
     curve(x, series, left, bands=bands)
-    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 2, "frameon": False}
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.26), "ncols": 3, "frameon": False}
     left.legend(**below)
     left.axvline(place, color="black", linewidth=1, linestyle=":")
     picture(image, title, right)
@@ -178,6 +178,9 @@ def panels(
         if not any(np.isfinite(y).any() for y in series.values()):
             small.set(xticks=[], yticks=[])
             small.text(0.5, 0.5, "not seen", ha="center", transform=small.transAxes, fontsize=8)
+        else:  # one axis for all, also where a value is missing
+            edge = 0.05 * np.ptp(x)
+            small.set_xlim(x.min() - edge, x.max() + edge)
         small.spines[["top", "right"]].set_visible(False)
         small.tick_params(labelsize=7)
         if any(series):

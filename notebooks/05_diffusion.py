@@ -130,6 +130,7 @@ for row, power in enumerate((1, 3, 7)):
     spaced = karras_sigmas(count, least, most, power)[:-1]
     plt.plot(spaced, np.full(count, row), "os^"[row], color=show.PALETTE[row])
 plt.xscale("log")
+plt.ylim(-0.5, 2.5)
 plt.yticks([0, 1, 2], ["ρ = 1 (even)", "ρ = 3", "ρ = 7"])
 plt.xlabel("noise level σ (logarithmic)")
 show.snapshot("Eight levels on a logarithmic axis: with rho 1 crowded at 8, with rho 7 spread out.")
@@ -167,7 +168,8 @@ show.snapshot(
 #
 # **Claim:** `exact(world)` is the same function. And it must agree with a formula that knows no
 # weights at all, found by Maurice Tweedie: the best guess is *x* + σ² times the direction in
-# which pictures get more likely. We let PyTorch find that direction by differentiating.
+# which noisy pictures get more likely (the slope of their log-likelihood). We let PyTorch find
+# that direction by differentiating.
 
 # %%
 denoise = exact(world)
@@ -247,9 +249,11 @@ assert len(set(ends)) > 3
 # ## 3 · Four ways to walk
 #
 # Each call of a real network costs time, so how few will do? The walk is a differential equation,
-# *dx/dσ* = (*x* − *D*) / σ, and ways to solve those have been collected since Euler. **Heun**
-# looks ahead and goes by the mean of two slopes. **DPM-Solver++ (2M)** asks once a step, and
-# extrapolates from the last two guesses. First: are ours the same as those in diffusers?
+# *dx/dσ* = (*x* − *D*) / σ, where *D* is the denoiser's guess from *x*; and ways to solve those
+# have been collected since Euler, whose way is the loop above. **Heun** looks ahead and goes by the
+# mean of two slopes, which costs two calls a step. **DPM-Solver++ (2M)** asks once a step, and
+# extrapolates from the last two guesses. First: are ours the same as those in diffusers, which has
+# Euler and 2M? (Heun you will write yourself, in exercise 3.)
 
 
 # %%
@@ -355,7 +359,9 @@ show.snapshot("Five of the 16 latents, 32 x 24 each: the first ones look like a 
 # %% [markdown]
 # What does it cost? We hold the codec against two other ways to be content with a twelfth of the
 # numbers: to shrink the photo, and to describe patches by their 16 principal components (PCA). The
-# latter is five lines by hand, and is the best that any *linear* code could do for this photo.
+# latter is five lines by hand, and is the best that any *linear* code could do for this photo. What
+# comes back is judged in decibels, dB: the peak signal-to-noise ratio, PSNR, −10 log₁₀ of the mean
+# squared error. Three more are half the squared error.
 
 # %%
 patches = photo.rgb.reshape(24, 8, 32, 8, 3).swapaxes(1, 2).reshape(24 * 32, 192)
@@ -382,12 +388,13 @@ show.snapshot("A bearded face: as photographed, shrunk (soft), by components, by
               "the codec lost lies on the edges of hair, beard and eyes.")  # fmt: skip
 
 # %% [markdown]
-# **Claim:** the codec loses less than shrinking does. What it loses are the finest things: strands,
-# a catch light, a lash. Nothing that is lost here can be painted by a model that works on latents;
+# **Claim:** the codec loses less than shrinking does, and no more than PCA, whose axes were made
+# for this one photo. What it loses (black in the last picture) are the finest things: strands, a
+# catch light, a lash. Nothing that is lost here can be painted by a model that works on latents;
 # section 9 is about how to get it back.
 
 # %%
-assert quality["codec"] > quality["shrunk"] + 3
+assert quality["codec"] > quality["shrunk"] + 3 and quality["codec"] > quality["PCA"]
 wall, beard = (float(lost[place].mean()) for place in (np.s_[:30], np.s_[105:125, 165:215]))
 assert beard > 2 * wall
 
@@ -395,9 +402,10 @@ assert beard > 2 * wall
 # ## 5 · What our network is told
 #
 # Noise alone would give us *somebody's* kiss. We want these two, in this photo, after this plan.
-# So the network is told, beside the noisy latents: the **guide** and how far it can be trusted, the
-# **first** frame, the plan's **motion** as drawn landmarks, and both **identities**. And because
-# this couple lives in our studio, we also know what nobody tells it: the truth.
+# So the network is told, beside the noisy latents: the **guide** and how far it can be trusted
+# (white: entirely), the **first** frame, the plan's **motion** as drawn landmarks, and both
+# **identities**. And because this couple lives in our studio, we also know what nobody tells it:
+# the truth.
 
 # %%
 scene = Truth.load(zoo.data_path("portraits/couple_03.truth.npz")).scene
@@ -430,11 +438,12 @@ shown = [
     lines,
     crops,
 ]
-heads = ["first: the photo", "guide", "its confidence", "motion", "identity (as vectors)"]
+heads = ["first: the photo", "guide", "its confidence", "motion", "identity"]
 show.sheet([*shown, truth[kiss]], [*heads, "not told: the truth"], columns=3)
 plt.gcf().set_size_inches(4.0, 2.3)
-show.snapshot("The photo; the guide at contact; its confidence, dark behind the ears; landmark "
-              "lines of two heads; both faces; and the truth: she has a ponytail.")  # fmt: skip
+show.snapshot("The photo; the guide at contact; its confidence, white on faces and wall, black on "
+              "the rest of the heads and around them; landmark lines of two heads; both faces; and "
+              "the truth: she has a ponytail.")  # fmt: skip
 
 # %% [markdown]
 # She has a **ponytail**! Nobody could know from the photo. Keep an eye on it.
@@ -443,8 +452,9 @@ show.snapshot("The photo; the guide at contact; its confidence, dark behind the 
 #
 # A network learns best if what goes in and what comes out has always the same size, whether there
 # is hardly any noise or nothing else. So it is framed, or **preconditioned**: *D* = c_skip *x* +
-# c_out · network(c_in *x*). Where there is little noise, *x* itself is nearly the answer, and the
-# network only adds a touch. By hand, for σ = 1, and by diffusers:
+# c_out · network(c_in *x*), with three numbers that depend on σ alone. Where there is little noise,
+# *x* itself is nearly the answer, and the network only adds a touch. By hand, for σ = 1, and by
+# diffusers:
 
 # %%
 sigma, start = 1.0, torch.randn(told.guide.shape, generator=torch.Generator().manual_seed(1))
@@ -470,8 +480,9 @@ assert torch.allclose(c_in * start, edm.precondition_inputs(start, sigma), atol=
 #
 # Noise the truth, let it guess, and measure how far off it is. Beside it two who know little:
 # the **guide**, which just repeats itself, and **Wiener's filter** of 1942, which only shrinks *x*
-# as far as the noise demands, the best that can be done without looking at the picture. All of
-# them are asked for what is missing from the guide.
+# as far as the noise demands, the best that can be done without looking at the picture. None of
+# them has to find the whole film: where the guide is sure of itself it counts as known
+# (`denoiser.base`), and all three are asked for what is missing from that.
 
 # %%
 denoiser = Denoiser(model, told)
@@ -493,9 +504,10 @@ curves = {
 }
 ax = plt.subplots(figsize=(5.2, 2.2), layout="constrained")[1]
 show.curve(asked, {k: np.array(v) for k, v in curves.items()}, ax=ax, x_label="noise level σ",
-           y_label="error (latents)")  # fmt: skip
+           y_label="r.m.s. error (latents)")  # fmt: skip
 plt.xscale("log")
-show.snapshot("Error over noise level: the network's curve lies below Wiener's and the guide's.")
+show.snapshot("Error over noise level: the network's curve lies below the guide's everywhere, and "
+              "below Wiener's from 0.3 on; left of that the two coincide.")  # fmt: skip
 
 # %%
 ours, wiener, plain = (np.array(curve) for curve in curves.values())
@@ -544,6 +556,9 @@ explore(
 # noise to decide is texture.
 #
 # ### One step, or four
+#
+# In decibels: how near to the truth the people are at the kiss. In percent: how sharp they are,
+# the truth being 100%.
 
 # %%
 ends = {n: [*sample(told, model, steps=n, temperature=1.0, lowest=0.03)][-1] for n in (1, 4)}
@@ -557,14 +572,14 @@ def held(clip):  # dB and sharpness, where people are, at the kiss
 
 
 marks = {name: held(clip) for name, clip in (*clips.items(), ("truth", truth))}
-titles = [f"{n}: {db:.1f} dB, {edge:.0%} sharp" for n, (db, edge) in
+titles = [f"steps: {n}, {db:.1f} dB, {edge:.0%}" for n, (db, edge) in
           list(marks.items())[:2]]  # fmt: skip
 show.sheet(
     [*(clip[kiss][near] for clip in clips.values()), truth[kiss][near]],
     [*titles, "truth"],
     columns=3,
 )
-plt.gcf().set_size_inches(4.7, 1.35)
+plt.gcf().set_size_inches(5.0, 1.4)
 show.snapshot("The kiss painted in one step, soft and clean; in four, sharper and "
               "mottled; and the truth.")  # fmt: skip
 
@@ -582,9 +597,9 @@ assert marks[1][0] > marks[4][0] and marks[1][1] < marks[4][1]
 # in a small network: mottled skin instead of pores.)
 #
 # Both cells above asked for `temperature=1.0`, noise as strong as the theory wants it, and walked
-# down to `lowest=0.03`. By default `sample` begins with cooler noise, of deviation 0.3, and stops at
-# σ = 1: its walks end nearer to the mean of all kisses. For a network as small as ours that is the
-# better bargain.
+# down to `lowest=0.03`. By default `sample` begins with cooler noise, of deviation 0.3, and stops
+# at σ = 1: its walks end nearer to the mean of all kisses. For a network as small as ours that is
+# the better bargain.
 
 # %% [markdown]
 # ## 7 · Guidance: how loudly you say it
@@ -609,22 +624,26 @@ assert torch.allclose(Denoiser(model, told, identity=0.0)(x, sigma), without, at
 
 # %% [markdown]
 # ### Silence them, one at a time
+#
+# One weight at 0, the others at 1; the same noise, the same four steps (`sample`'s defaults).
 
 # %%
 weights = (0.0, 1.0, 2.0, 4.0, 8.0)
-grid = {(name, 1.0): clips[4][kiss] for name in CONDITIONS}
+*_, end = sample(told, model, steps=4)
+everything = as_picture(end.clean[kiss])
+grid = {(name, 1.0): everything for name in CONDITIONS}
 for name in CONDITIONS:
     for weight in set(weights) - {1.0}:
         *_, end = sample(told, model, steps=4, **{name: weight})
         grid[name, weight] = as_picture(end.clean[kiss])
 
-moved = {name: np.abs(grid[name, 0.0] - clips[4][kiss]).mean() * 255 for name in CONDITIONS}
+moved = {name: np.abs(grid[name, 0.0] - everything).mean() * 255 for name in CONDITIONS}
 silent = [f"no {name}: {m:.1f}" for name, m in moved.items()]
-show.sheet([clips[4][kiss][near], *(grid[name, 0.0][near] for name in CONDITIONS)],
+show.sheet([everything[near], *(grid[name, 0.0][near] for name in CONDITIONS)],
            ["told everything", *silent], columns=5)  # fmt: skip
 plt.gcf().set_size_inches(6.2, 1.15)
 show.snapshot("The kiss with everything told, and without guide, first frame, motion, identity: "
-              "only without the guide it is much worse, with rough colours.")  # fmt: skip
+              "only without the guide it is much worse, blurred and pale.")  # fmt: skip
 
 # %% [markdown]
 # This is called an **ablation**, and it tells you what a model really listens to, which need not be
@@ -640,7 +659,7 @@ assert moved["guide"] == max(moved.values()) and min(moved.values()) > 0.05
 # %%
 def draw_guided(said, weight):
     _, axes = plt.subplots(1, 2, figsize=(3.7, 1.5), layout="constrained")
-    show.picture(clips[4][kiss][near], "all weights 1", ax=axes[0])
+    show.picture(everything[near], "all weights 1", ax=axes[0])
     show.picture(grid[said, weight][near], f"{said} × {weight:g}", ax=axes[1])
 
 
@@ -666,8 +685,10 @@ assert burnt[-1] > 2 * burnt[1]
 # ## 8 · Looking over its shoulder
 #
 # The identities come in by **attention**: every place of every frame asks a question *q*, both
-# people hold up a key *k*, and softmax(*q·k* / √*d*) says how much the place listens to either.
-# `watch` writes those shares down while the network runs.
+# people hold up a key *k* (*d* numbers each), and softmax(*q·k* / √*d*) says how much the place
+# listens to either. `watch` writes those shares down while the network runs. Ours is a *U-Net*: it
+# goes *down* to coarser and coarser pictures, through the *middle*, and *up* again, and only at the
+# coarsest, 8 × 6 places, does it ask: four times, one map for each.
 
 # %%
 with watch(model.unet, aspect=4 / 3) as listening:
@@ -702,21 +723,27 @@ plt.figure(figsize=(4.4, 2.2), layout="constrained")
 plt.bar(range(len(division)), division, width=0.5, color=show.PALETTE[0])
 plt.axhline(0, color="black", linewidth=0.8)
 plt.gca().set(ylim=(-1, 1), xticks=range(len(division)), xlabel="layer", ylabel="left − right head")
-show.snapshot("For every layer, by how much more the left head listens to the left person.")
+show.snapshot("Four bars, all nearly 0 on an axis from -1 to 1: in no layer does the left head "
+              "listen to the left person much more than the right head does.")  # fmt: skip
 
 # %% [markdown]
 # Where a bar is near 0, the two faces are *not* told apart by their vectors in that layer, whatever
 # the coloured map seems to say. A network can afford that: the guide already has the right face in
-# the right place. Does the ablation of section 7, which asked the same question in another way,
-# agree? **Two instruments that agree are worth more than a picture.**
+# the right place. The ablation of section 7 asked the same question in another way, and agrees:
+# without the identities the picture hardly moved. **Two instruments that agree are worth more than
+# a picture.**
+
+# %%
+assert max(np.abs(division)) < 0.2 and moved["identity"] < 0.2 * moved["guide"]
 
 # %% [markdown]
 # ## 9 · Detail transfer: the photo has the last word
 #
-# The network's clip has lost what the codec loses, and is mottled. But it knows heads better than
-# the guide does, behind the ears. So take from it only what it *changes*, and only where that is
-# much more than its own mottle: 0.1 counts where the guide made people up, and where the photo is
-# known it must be 0.2 and more, as when other light falls on a turned face:
+# The network's clip has lost what the codec loses, and is softer still. But it knows heads better
+# than the guide does, behind the ears. So take from it only what it *changes*, and only where that
+# is much more than what its noise changes: a change of 0.1 (black is 0, white is 1) counts where
+# the guide made people up, and where the photo is known it must be 0.2 and more, as when other
+# light falls on a turned face:
 #
 # guide + mask · (decode(its latents) − decode(the guide's latents))
 #
@@ -737,8 +764,9 @@ assert np.allclose(by_hand, painted.frames[kiss], atol=2e-3)
 parts = [guide.frames[kiss], 0.5 + change / 2, np.repeat(mask, 3, axis=-1), painted.frames[kiss]]
 show.sheet([part[near] for part in parts], ["guide", "change", "mask", "painted"], columns=4)
 plt.gcf().set_size_inches(5.6, 1.25)
-show.snapshot("The guide; the change, strong round both heads; the mask, bright in a seam around "
-              "them; and the painted frame, sharp faces with new hair behind.")  # fmt: skip
+show.snapshot("The guide; the change, strong round both heads; the mask, bright on the back of her "
+              "head, behind his ear and in a seam around both; and the painted frame, sharp faces "
+              "with new hair behind.")  # fmt: skip
 
 # %% [markdown]
 # **Claim:** where the guide is sure, the painted clip is very nearly the guide; the decoded clip is
@@ -746,20 +774,23 @@ show.snapshot("The guide; the change, strong round both heads; the mask, bright 
 
 # %%
 known = guide.confidence > 0.9
-wanted, decoded = guide.frames.astype(np.float32), np.array(clips[4]).astype(np.float32)
+wanted = guide.frames.astype(np.float32)
+decoded = np.stack([as_picture(z) for z in end.clean]).astype(np.float32)
 kept, lost = (psnr(clip, wanted, known) for clip in (painted.frames, decoded))
 print(f"painted {kept:.1f} dB, decoded {lost:.1f} dB")
 assert kept > 30 and kept > lost + 5
 
 # %% [markdown]
-# Look at a face closely: decoded latents on the left, and on the right after detail transfer.
+# Look at the faces closely: the very same latents, decoded on the left, and on the right after
+# detail transfer.
 
 # %%
 close = np.s_[60:150, 75:205]
-show.sheet([clips[4][kiss][close], painted.frames[kiss][close]], ["decoded", "painted"], columns=2)
+show.sheet([decoded[kiss][close], painted.frames[kiss][close]], ["decoded", "painted"], columns=2)
 plt.gcf().set_size_inches(3.8, 1.55)
 show.snapshot(
-    "The kissing faces: mottled and soft when decoded, the photo's own skin when painted."
+    "The kissing faces: soft, without lashes or pores, when decoded; the photo's own skin when "
+    "painted."
 )
 
 # %% [markdown]
@@ -784,14 +815,14 @@ show.snapshot("Guide, one step and painted frame; below, in black, their errors:
               "ponytail, and the guide is wrong about the hair behind the ears.")  # fmt: skip
 
 # %% [markdown]
-# - **The ponytail is missing everywhere.** No model can know it: of all women whose photo looks
-#   like hers, most have none. A larger network would only miss it more convincingly.
+# - **The ponytail is missing everywhere.** No model can know it: without one her photo would look
+#   the same. A larger network would only miss it more convincingly.
 # - **The network alone is not a film.** It is nearer to the truth than the guide is: read the
-#   decibels. But skin and hair are soft after one step and mottled after
-#   four, and nobody would mistake that for a photograph.
+#   decibels. But skin and hair are soft after one step, and mottled after four from full noise;
+#   nobody would mistake that for a photograph.
 # - **The painted frame is a compromise.** It has the photo's skin, and of what the network knew
-#   better it takes little: the mask hardly lets it into the heads, since its mottles are uglier
-#   than the guide's plain guesses, and around the heads it leaves blotches.
+#   better it takes only the hair and some of the light: the mask hardly lets it into the faces,
+#   and around the heads it leaves blotches.
 #
 # **Claim:** the network is nearer to the truth than its guide.
 
@@ -799,12 +830,12 @@ show.snapshot("Guide, one step and painted frame; below, in black, their errors:
 assert decibels[1] > decibels[0]
 
 # %% [markdown]
-# **Claim:** where the guide has no person and the truth has one, everybody is wrong by more than
+# **Claim:** where the guide has no person and the truth has one, all three are wrong by more than
 # elsewhere on the people.
 
 # %%
 unseen = (shots[kiss].parts > 0) & (guide.layers[kiss] == 0)
-for name in ("guide", "painted"):
+for name in versions:
     assert wrong[name][unseen].mean() > wrong[name][people[kiss] & ~unseen].mean()
 print(f"{unseen.sum() / people[kiss].sum():.0%} of the people's pixels are where no guide was")
 
@@ -845,14 +876,15 @@ check("1", fewest, right, mistakes=[
 # ```
 #
 # It is always 2M here: as exact as Heun in order, and half the price.
+#
 # </details>
 
 # %% [markdown]
 # ### Exercise 2: write one line
 #
-# Write guidance with **two** conditions: each pulls with its own weight, away from the answer
-# without it. For answers 1, and 0.5 and 2 without the first and the second, the weights 3 and 1
-# give 2, the weights 1 and 2 give 0, and 3 and 2 give 1.
+# Write guidance with **two** conditions: each pulls with its own weight, away from the answer that
+# lacks it. Say the full answer is 1, without the first condition it would be 0.5, and without the
+# second 2. Then the weights 3 and 1 give 2, the weights 1 and 2 give 0, and 3 and 2 give 1.
 
 
 # %%
@@ -889,6 +921,7 @@ check("2", lambda: answers(pulled), np.array([2.0, 0.0, 1.0, 0.5]), mistakes=[
 #     return full + (first_weight - 1) * first + (second_weight - 1) * second
 #     ### END SOLUTION
 # ```
+#
 # </details>
 
 # %% [markdown]
@@ -946,12 +979,13 @@ check("3", lambda: walked(heun_step), by_library, tolerance=1e-6, mistakes=[
 #     return x + (later - sigma) * slope
 #     ### END SOLUTION
 # ```
+#
 # </details>
 
 # %% [markdown]
 # ## Quiz
 #
-# **1.** You make two clips with one seed, and change a single word of the plan between them. Why
+# **1.** You make two clips with one seed, and change a single number of the plan between them. Why
 # are the two so alike, even in the places that the plan does not mention?
 #
 # <details><summary>Answer</summary>
@@ -1003,5 +1037,6 @@ check("3", lambda: walked(heun_step), by_library, tolerance=1e-6, mistakes=[
 # - Jain, Wallace 2019, [Attention is not explanation](https://arxiv.org/abs/1902.10186): why
 #   section 8 asks for a number.
 #
-# **Read next:** [04 · From photo to guide](04_guide.ipynb), if you have not seen where the guide
-# comes from; [02 · Identity](02_identity.ipynb) for the vectors that the network listens to.
+# **Read next:** [06 · Temporal consistency](06_temporal.ipynb): four good frames are no film yet.
+# Or look back: [04 · From photo to guide](04_guide.ipynb), if you have not seen where the guide
+# comes from; [02 · Identity](02_identity.ipynb) for the vectors that the network is told.

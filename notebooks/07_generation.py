@@ -67,7 +67,8 @@ for name, result in pipeline.stages(couple):
     print(f"{len(results):2}  {name:12} {type(result).__name__}")
 
 # %% [markdown]
-# Sixteen results, and the last picture is the one that everybody else shows you:
+# Seventeen results (`composite` is None, for there was only one photo), and here is the one that
+# everybody else shows you, the clip:
 
 # %%
 clip = results["clip"]
@@ -123,9 +124,11 @@ run
 
 # %% [markdown]
 # Most of them are pictures over time. Choose a stage and a moment. The order of the menu is the
-# order of the work: what the plan asks for; the photo, warped; how sure of itself that is; the
-# noise that the model begins with; what the model makes of it; how much of that is taken; and the
-# finished frame. Notebook 04 explains the first three, 05 the sampling, 06 the steadying.
+# order of the work: the guide, which is the photo, warped; how sure of itself it is; how far away
+# everything is in it, and where it moves; the noise that the model begins with; what the model
+# makes of it; how much of that is taken; how much of each pixel then came from other frames, to
+# steady it; and the finished frame. Notebook 04 explains the first four, 05 the sampling, 06 the
+# steadying.
 
 
 # %%
@@ -138,7 +141,7 @@ def decoded(latents):  # one frame's latents as a picture
 DRAWERS = {
     "guide": lambda t, ax: show.picture(run.guide.frames[t], ax=ax),
     "confidence": lambda t, ax: show.heat(
-        run.guide.frames[t], run.guide.confidence[t].astype(float), ax, "sure", (0, 1)
+        run.guide.frames[t], run.guide.confidence[t].astype(float), ax, "confidence", (0, 1)
     ),
     "depth": lambda t, ax: show.heat(
         run.guide.frames[t],
@@ -167,7 +170,8 @@ def open_drawer(stage, frame):
 
 explore(
     open_drawer,
-    "The two near each other; faces are bright, confident; the backs of both heads are dark.",
+    "The two at contact: the faces are bright, confident; dark are the backs of both heads, and "
+    "the wall behind them that the photo did not show.",
     stage=widgets.Dropdown(options=list(DRAWERS), value="confidence", description="stage"),
     frame=widgets.IntSlider(11, min=0, max=len(run.clip.frames) - 1, description="frame"),
 )
@@ -177,7 +181,7 @@ explore(
 #
 # `paint` makes the clip from two things: the guide, and the change that the model proposes. How
 # much of the change is taken is a mask: none where the photo is known, and little within the
-# people. In one line by hand:
+# people. In one line by hand, before what is too dark or too bright is cut off:
 
 # %%
 painted = run.painted
@@ -244,7 +248,9 @@ plt.gcf().set_size_inches(7.5, 1.25)
 show.snapshot("Five contacts: lips with lips three times, lips on a forehead, lips on a cheek.")
 
 # %% [markdown]
-# Ten clips were made just now. Here they are; move the time, then change style and seed.
+# Ten clips were made just now. Here they are; move the time, then change style and seed. Beside
+# the picture is the plan: the gap between the mouths, and the lids of the person on the left. (What
+# an *iod* is stands in section 7.)
 
 
 # %%
@@ -256,7 +262,7 @@ def look_at(style, seed, moment):
     show.picture(one.clip.frames[frame], title, axes[0])
     show.curve(
         np.arange(len(one.motion.gap)) / one.clip.fps,
-        {"gap (iod)": one.motion.gap, "lids, left": one.motion.eyelids[:, 0]},
+        {"gap (iod)": one.motion.gap, "left lids (1: shut)": one.motion.eyelids[:, 0]},
         axes[1],
     )
     axes[1].axvline(frame / one.clip.fps, color="black", linestyle=":")
@@ -410,9 +416,10 @@ run.notes
 # %% [markdown]
 # ## 9 · What is written inside the file
 #
-# `save` does three things beside writing frames: it puts a mark into the corner, that everybody
-# sees; a record into the metadata, that every program can read; and it gives the file its name only
-# when it is whole.
+# `save` does more than write frames: it puts a mark into the corner, which everybody sees, and a
+# record into the metadata, which every program can read; and it gives the file its name only when
+# it is whole. (Two more notes, a signed credential and a watermark that nobody sees, are taken
+# apart in [notebook 08](08_failures.ipynb).)
 
 # %%
 path = run.save(folder / "kiss.mp4")
@@ -464,7 +471,9 @@ report
 # Look at the two curves of likeness. They start near 1 and fall as the heads turn; where a curve
 # breaks off, the detector found no face at all. **At the very moment that the clip is about, the
 # judge sees least.** Seen from the side, at this size, a face has too few pixels;
-# and what the judge sees of it has been made up, for no pixel of the photo showed it.
+# and what the judge sees of it has been made up, for no pixel of the photo showed it. Look at her,
+# on the left: at contact the judge finds the made-up profile less like her own photo than like
+# *his*. That is not a matter of taste; as far as the judge can tell, she got lost.
 
 # %%
 touching = np.array([phase == "contact" for phase in run.motion.phases])
@@ -474,9 +483,11 @@ print(f"faces found while apart: {found[beginning].mean():.0%}")
 print(f"faces found at contact:  {found[touching].mean():.0%}")
 assert found[beginning].mean() == 1 > found[touching].mean()
 assert np.nanmean(report.likeness.own[beginning]) > np.nanmean(report.likeness.own[~beginning])
+assert np.nanmean(report.likeness.margin[touching, 0]) < 0 < report["margin left"]
 
 # %% [markdown]
-# So a high mean in such a table can come from the easy frames alone. Whenever somebody shows you a
+# So a high mean in such a table can come from the easy frames alone: his likeness is the mean over
+# the fewer than half of the frames in which he was found. Whenever somebody shows you a
 # figure for a generated clip, ask *over which frames*. And look at the worst one yourself: the
 # seam behind an ear, the smear where the background had to be guessed, the cheek that does not
 # give way.
@@ -522,6 +533,7 @@ check("1", shortest, calm, mistakes=[
 #     speed = -np.gradient(plan_kiss(run.faces, seconds=shortest, fps=24).gap, 1 / 24).min()
 # ### END SOLUTION
 # ```
+#
 # </details>
 
 # %% [markdown]
@@ -530,7 +542,8 @@ check("1", shortest, calm, mistakes=[
 # Somebody only wants to see the guide, and the model need not run. Write `until(stages, last)`: it
 # takes what `pipeline.stages(...)` returns, and gives back the names of the stages that ran, as a
 # tuple, up to and with the one called `last`. Nothing after it may run. For `last="motion"` that
-# is `('consent', 'photos', 'composite', 'photo', 'faces', 'assessment', 'cutout', 'motion')`.
+# is the first nine of section 1, `('consent', 'photos', 'composite', 'photo', 'faces', 'ages',
+# 'assessment', 'cutout', 'motion')`.
 
 
 # %%
@@ -571,14 +584,17 @@ check("2", tuple(ran) if given == expected else given, expected, mistakes=[
 #     return tuple(ran)
 #     ### END SOLUTION
 # ```
+#
 # </details>
 
 # %% [markdown]
 # ### Exercise 3: was this clip made of these photos?
 #
 # Somebody shows you a clip and says, "that is from my photo". Write `made_from(record, paths)`:
-# true if the record names exactly these files, by their SHA-256, in any order. File names prove
-# nothing; everybody can rename a file.
+# `True` if the record names exactly these files, by their SHA-256, in any order, else `False`. For
+# the clip above that is `True` for `(left, right)` and `(right, left)`, and `False` for one of them
+# alone, for these two and a third, and for a file of another content that was given a right name:
+# names prove nothing, everybody can rename a file.
 
 
 # %%
@@ -592,7 +608,14 @@ renamed = folder / right.name
 renamed.write_bytes(mine.read_bytes())
 asked = [(left, right), (right, left), (left,), (left, renamed), (left, right, mine)]
 answers = np.array([1, 1, 0, 0, 0])
-check("3", lambda: [made_from(record, paths) * 1 for paths in asked], answers, mistakes=[
+
+
+def said(judge):
+    found = [judge(record, paths) for paths in asked]
+    return None if None in found else np.array(found, float)
+
+
+check("3", lambda: said(made_from), answers, mistakes=[
     (np.array([1, 0, 0, 0, 0]), "The order does not matter: compare sorted lists, or sets."),
     (np.array([1, 1, 1, 0, 0]), "One of the two photos alone is not what the clip was made of."),
     (np.array([1, 1, 0, 0, 1]), "A photo more than the clip was made of is not right either."),
@@ -612,6 +635,7 @@ check("3", lambda: [made_from(record, paths) * 1 for paths in asked], answers, m
 #     return there == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
 #     ### END SOLUTION
 # ```
+#
 # </details>
 
 # %% [markdown]
@@ -655,12 +679,13 @@ check("3", lambda: [made_from(record, paths) * 1 for paths in asked], answers, m
 # - Huang et al. 2024, [VBench](https://arxiv.org/abs/2311.17982): the measures in the report, and
 #   why one alone is not enough.
 # - The Coalition for Content Provenance and Authenticity's
-#   [specification](https://c2pa.org/specifications/): records that are signed.
+#   [specification](https://spec.c2pa.org/): records that are signed.
 # - Partnership on AI, [Responsible Practices for Synthetic
 #   Media](https://syntheticmedia.partnershiponai.org/): consent, disclosure, and what else is owed.
 #
-# **Read next:** [01 · The photo](01_photo.ipynb) again, with a photo of your own: which of its
-# checks does it pass? After this section comes the app.
+# **Read next:** [08 · When it goes wrong](08_failures.ipynb), with photos that are spoilt on
+# purpose; or [01 · Understanding the photo](01_photo.ipynb) again, with a photo of your own: which
+# of its checks does it pass? After this section comes the app.
 
 # %% [markdown]
 # ## The app

@@ -16,8 +16,6 @@ from kisslab import classroom
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 300_000  # bytes
-# Where clips must be seen: flicker, which hardly compresses, and photos getting harder.
-LARGER = {"06_temporal": 400_000, "08_failures": 350_000}
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -65,7 +63,7 @@ def test_it_runs_top_to_bottom_to_the_committed_outputs(path: Path, tmp_path: Pa
 
 @each
 def test_it_is_small(path: Path) -> None:
-    assert path.stat().st_size <= LARGER.get(path.stem, LARGEST)
+    assert path.stat().st_size <= LARGEST
 
 
 @each
