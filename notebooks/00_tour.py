@@ -2,9 +2,9 @@
 # # 00 · A tour: from two portraits to a kiss
 #
 # Two still portraits go in, a two-second clip comes out. Apps do this behind a button; here the
-# button is missing, and you can open every door on the way. The whole journey is seventeen results,
-# one after the other. In this notebook you will see each of them once, in the order in which they
-# are made, and touch a few.
+# button is missing, and you can open every door on the way. The whole journey is seventeen
+# results, one after the other. In this notebook you will see each of them once, in the order in
+# which they are made, and touch a few.
 #
 # **What you will see and learn**
 #
@@ -67,7 +67,7 @@ for name, result in pipeline.stages(left, right):
 #
 # The first two results come before any pixel is touched. `consent` says why no statement was
 # needed today, and `photos` are the portraits, each with the fingerprint of its file, so that a
-# clip can be traced to what it was made from. (`ages` has nothing to say today; for your own photos it
+# clip can be traced to what it was made from. (`ages` is silent today; for your own photos it
 # holds a guess of how old the people look, where a model for that is installed.)
 
 # %%
