@@ -241,8 +241,8 @@ plt.legend(frameon=False)
 plt.gcf().set_size_inches(7, 3)
 plt.tight_layout()
 show.snapshot(
-    "Bars of the error per group: 0.01 to 0.09 iod, the oval's the longest, MediaPipe's the shorter "
-    "one in every pair."
+    "Bars of the error per group: 0.01 to 0.09 iod, the oval's the longest, MediaPipe's the "
+    "shorter one in every pair."
 )
 
 # %% [markdown]
@@ -553,7 +553,7 @@ for ax, k in zip(axes, range(4), strict=True):
     ax.set_title(f"yaw {yaws[k]}°: says {says:.0f}°\nerror {wrong[k]:.2f} iod", fontsize=9)
 show.snapshot(
     "A head at 0, 40, 65 and 85 degrees; orange dots lie on the white crosses of the truth in the "
-    "first three pictures, and in the last they lie beside them, as if the head were turned less far."
+    "first three pictures, and in the last they lie beside them, as if the head were turned less."
 )
 
 # %% [markdown]

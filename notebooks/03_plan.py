@@ -129,8 +129,8 @@ for ax, label in zip(axes, ("position", "speed", "acceleration"), strict=True):
     ax.set(xlabel="time (share)", ylabel=label)
 axes[0].legend(frameon=False, fontsize=8)
 show.snapshot(
-    "Position, speed and acceleration of three eases. Constant speed jumps, its acceleration is two "
-    "spikes out of the picture; the cosine's acceleration jumps to 5; minimum jerk begins and ends "
+    "Position, speed and acceleration of three eases. Constant speed jumps, its acceleration is "
+    "two spikes out of the picture; the cosine's acceleration jumps to 5; minimum jerk begins and ends "
     "at rest in all three."
 )
 
