@@ -130,8 +130,8 @@ for ax, label in zip(axes, ("position", "speed", "acceleration"), strict=True):
 axes[0].legend(frameon=False, fontsize=8)
 show.snapshot(
     "Position, speed and acceleration of three eases. Constant speed jumps, its acceleration is "
-    "two spikes out of the picture; the cosine's acceleration jumps to 5; minimum jerk begins and ends "
-    "at rest in all three."
+    "two spikes out of the picture; the cosine's acceleration jumps to 5; minimum jerk begins and "
+    "ends at rest in all three."
 )
 
 # %% [markdown]
@@ -209,7 +209,7 @@ print(f"at 1.0 s: a yaw of {value:.2f} degrees")
 file = keys.to_json(Path(mkdtemp()) / "tender.json")
 again = Keyframes.from_json(file)
 assert np.array_equal(motion_from_keyframes(again, faces).angles, motion.angles)
-file.stat().st_size, [line.strip() for line in file.read_text().splitlines()[:5]]
+print(f"{file.stat().st_size} bytes:", " ".join(file.read_text().split())[:260], "...")
 
 # %% [markdown]
 # ### Move the keys
