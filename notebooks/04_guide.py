@@ -504,8 +504,8 @@ show.sheet(
 )
 plt.gcf().set_size_inches(6.8, 2.6)
 show.snapshot(
-    "Left: the wall above a white shoulder is orange. Right: at contact that piece of wall has moved "
-    "along."
+    "Left: the wall above a white shoulder is orange. Right: at contact a white block of that wall "
+    "stands before the grey hair."
 )
 
 # %%
