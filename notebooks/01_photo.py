@@ -161,7 +161,7 @@ assert len(find_spots(photo.rgb, min_score=0.5).scores) == 2
 # %%
 faces = mesh_detector()(photo.rgb)
 faces.plot(photo.rgb)
-plt.gcf().set_size_inches(6, 3.4)
+plt.gcf().set_size_inches(6.6, 3.4)
 show.snapshot("Coloured points trace ovals, eyes, brows, noses, lips and irises of both people.")
 
 # %%
@@ -316,7 +316,7 @@ assert np.corrcoef(lids, ratios)[0, 1] < -0.999
 # Three angles describe it: **yaw** is shaking the head, **pitch** is nodding, **roll** is leaning
 # it to a shoulder. Move them, and learn the signs once and for all: above zero, the nose goes to
 # the picture's right, the chin goes down, and the top of the head leans to the picture's left.
-# (The colour is depth: dark is near. The red line prolongs the nose.)
+# (The colour is depth: dark is near. The short line prolongs the nose.)
 
 # %%
 template = face_template().points - face_template().points.mean(0)  # x right, y up, z to you
