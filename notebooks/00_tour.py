@@ -52,7 +52,7 @@ for name, result in pipeline.stages(left, right):
 {name: type(result).__name__ for name, result in results.items()}
 
 # %% [markdown]
-# Here is the map. Each line is a door, and each notebook goes through one or two of them.
+# Here is the map: which notebook opens which of these doors.
 #
 # | notebook | what it opens |
 # |---|---|
