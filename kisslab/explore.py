@@ -28,6 +28,7 @@ class Explorer:
         import ipywidgets  # half a second: only when there is something to move
 
         self.draw, self.alt, self.controls = draw, alt, controls
+        _make_room(controls)
         # An Image that gets new bytes stays where it is; an Output that is cleared jumps.
         self._image = ipywidgets.Image(value=self._drawn())
         self._box = ipywidgets.VBox([*controls.values(), self._image])
@@ -56,3 +57,14 @@ class Explorer:
         view = self._box._repr_mimebundle_()[WIDGET_VIEW]
         html = show.image_tag(self.picture, self.alt)
         return {WIDGET_VIEW: view, "text/html": html, "text/plain": self.alt}
+
+
+def _make_room(controls: dict[str, Any]) -> None:
+    """One width for all labels, so that none is cut off and the sliders begin in one line."""
+    from ipywidgets.widgets.widget_description import DescriptionWidget
+
+    labelled = [c for c in controls.values() if isinstance(c, DescriptionWidget)]
+    longest = max((len(control.description) for control in labelled), default=0)
+    for control in labelled:
+        if not control.style.description_width:  # unless the author said how wide
+            control.style.description_width = f"{longest + 2}ch"

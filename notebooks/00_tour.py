@@ -2,13 +2,14 @@
 # # 00 · A tour: from two portraits to a kiss
 #
 # Two still portraits go in, a two-second clip comes out. Apps do this behind a button; here the
-# button is missing, and you can open every door on the way. The whole journey is sixteen results,
-# one after the other. In this notebook you will see each of them once, in the order in which they
-# are made, and touch a few.
+# button is missing, and you can open every door on the way. The whole journey is seventeen
+# results, one after the other. In this notebook you will see each of them once, in the order in
+# which they are made, and touch a few.
 #
 # **What you will see and learn**
 #
-# - that a generator is a chain of plain functions, each handing a *record* to the next one;
+# - that a generator is a chain of plain functions, each handing a *record* (named fields that can
+#   show themselves) to the next one;
 # - what is measured in the photo, what is planned, what is warped, and what is painted;
 # - which formula joins the painted part to the photograph, written out by hand;
 # - where to change something, and where the chain breaks if you change it carelessly.
@@ -51,7 +52,7 @@ for name, result in pipeline.stages(left, right):
 {name: type(result).__name__ for name, result in results.items()}
 
 # %% [markdown]
-# Here is the map. Each line is a door, and each notebook goes through one or two of them.
+# Here is the map: which notebook opens which of these doors.
 #
 # | notebook | what it opens |
 # |---|---|
@@ -62,11 +63,12 @@ for name, result in pipeline.stages(left, right):
 # | [05 · diffusion](05_diffusion.ipynb) | `conditions`, `steps`: from noise to a picture |
 # | [06 · time](06_temporal.ipynb) | `steadied`: frames that agree, and how to measure it |
 # | [07 · all of it](07_generation.ipynb) | `painted`, `clip`, `settings`: the film, and an app |
-# | [08 · failures](08_failures.ipynb) | `consent`, and what goes wrong |
+# | [08 · failures](08_failures.ipynb) | `consent` and `ages`, and what goes wrong |
 #
 # The first two results come before any pixel is touched. `consent` says why no statement was
 # needed today, and `photos` are the portraits, each with the fingerprint of its file, so that a
-# clip can be traced to what it was made from.
+# clip can be traced to what it was made from. (`ages` is silent today; for your own photos it
+# holds a guess of how old the people look, where a model for that is installed.)
 
 # %%
 print(results["consent"])
@@ -106,8 +108,9 @@ show.snapshot("Two portraits, and both people side by side before one wall, laid
 # %% [markdown]
 # ## 3 · What the machine sees in the faces
 #
-# 478 points on each face, with depth. From them come the head's angles, the openness of eyes and
-# mouth, and the place of the lips, which is what the whole plan is about.
+# 478 points on each face, with depth; the picture shows those that have names. From them come the
+# head's angles, the openness of eyes and mouth, and the place of the lips, which is what the whole
+# plan is about.
 
 # %%
 faces = results["faces"]
@@ -117,7 +120,7 @@ show.snapshot("Both faces with coloured dots along brows, eyes, nose, lips and o
 
 # %% [markdown]
 # **Claim:** person 0 is the one on the left, and both look at the camera to within
-# fifteen degrees.
+# fifteen degrees. (The first of a head's three angles is *yaw*, the turn to a side.)
 
 # %%
 assert faces.boxes[0, 0] < faces.boxes[1, 0]
@@ -126,32 +129,36 @@ assert np.all(np.abs(faces.angles[:, 0]) < 15)
 # %% [markdown]
 # The `assessment` holds each quantity of the two photos against a threshold and says in a sentence
 # what to expect. Here are the three that were nearest to their thresholds. (The readiness ranks
-# photos by difficulty, from 0 to 1; many narrow passes make a low one.)
+# photos, from 0, hard, to 1, easy; many narrow passes make a low one. Notebook 01 works it out.)
 
 # %%
 assessment = results["assessment"]
 print(f"readiness {assessment.readiness:.2f}, {len(assessment.problems)} problems")
 for a in sorted(assessment.checks, key=lambda a: a.margin)[:3]:
     who = ("left", "right", "both")[a.person]
-    print(f"{a.name}, {who}: {a.value:.2f}, threshold {a.threshold:g}: {a.sentence}")
+    limit = f"threshold {a.threshold:g} {a.unit}".strip()
+    print(f"{a.name}, {who}: {a.value:.3f}, {limit}: {a.sentence}")
 
 # %% [markdown]
 # ## 4 · The plan
 #
 # A kiss, told in numbers: the gap between the lips shrinks from beginning to contact, the heads
-# turn toward each other and tilt so that the noses pass, the lids close *before* the touch.
+# turn toward each other and tilt so that the noses pass, the lids close *before* the touch (the
+# small hump before that is a blink), and the lips are pushed forward, which is the *pucker*. A yaw
+# above zero is a turn to the picture's right, so the left head turns up in the plot and the right
+# one down.
 
 # %%
 motion = results["motion"]
 motion.plot()
 show.snapshot(
-    "Curves over two seconds: the gap falls to nothing, the heads turn, the lids close before the "
-    "lips touch; bands name the phases apart, approach, near and contact."
+    "Curves over two seconds: the gap falls to nothing, the heads turn, the lids blink once and "
+    "close before the lips touch; bands name the phases apart, approach, near and contact."
 )
 
 # %% [markdown]
 # **Claim:** when they touch, the gap is at most a twentieth of the distance between the outer eye
-# corners, and the gap never grows on the way there.
+# corners (the *inter-ocular distance*, *iod*), and the gap never grows on the way there.
 
 # %%
 touch = motion.phases.index("contact")
@@ -174,13 +181,14 @@ show.snapshot("Six frames: two faces look at us, turn to each other, lean in, an
 # %% [markdown]
 # No portrait shows the back of a head. The guide knows that, and says so for every pixel: its
 # *confidence* is high where the photo saw the surface squarely, and low where hair, skin or wall
-# had to be continued. So we can count.
+# had to be continued. So we can count how many of the two people's pixels are more guess than
+# photograph.
 
 # %%
 seconds = np.arange(len(guide.frames)) / guide.fps
 pairs = zip(guide.confidence, guide.layers, strict=True)
-made_up = np.array([np.mean(sure[layer > 0] < 0.5) for sure, layer in pairs])
-show.curve(seconds, {"made up": made_up}, y_label="share of the people's pixels")
+made_up = np.array([np.mean(sure[layer > 0] < 0.5) for sure, layer in pairs])  # layer 0: the wall
+show.curve(seconds, {"made up": made_up}, y_label="made up (share)")
 show.snapshot("The share that is made up rises while the heads turn, and stays high in the kiss.")
 
 # %% [markdown]
@@ -201,7 +209,7 @@ assert made_up[touch] > 1.5 * made_up[0]
 identity = results["identity"]
 identity.plot()
 plt.gcf().set_size_inches(5, 2.7)
-show.snapshot("Two square crops of faces, each with its likeness to the person on the left.")
+show.snapshot("Two square crops of faces; above the second: its cosine to the first is 0.03.")
 
 # %% [markdown]
 # **Claim:** the cosine of two people is a plain dot product, and of a person with
@@ -217,8 +225,10 @@ assert np.isclose(a @ a, 1, atol=1e-5) and by_hand < 0.5
 # ## 7 · What the model is told
 #
 # Our video model is small, and it does not see pixels. A **codec** folds every 8 × 8 pixels into
-# one place with 16 numbers, and the model is told five things in that language: the guide, how
-# sure the guide is, the photo, where the landmarks should be, and who is who.
+# one place with 16 numbers, the *latents*, and the model is told five things, place by place: the
+# guide, how sure the guide is (`confidence`), the photo (`first`), where the landmarks should be
+# (`motion`), and who is who (`identity`, the two vectors). The shapes below begin with the 48
+# frames; 20 × 32 are the places.
 
 # %%
 conditions = results["conditions"]
@@ -252,7 +262,9 @@ for step in steps:
 # %% [markdown]
 # **Claim:** the first thing that the network sees is 0.3 σ times white noise, around what is known
 # already: the guide's latents, each as strong as the guide is sure of it. (Why 0.3 and not 1? It
-# is called the *temperature*: cooler noise gives a softer picture that is more often right.)
+# is called the *temperature*: cooler noise gives a softer picture that is more often right.) The
+# library's `known`, printed below, is that product, latents times confidence; everything after it
+# is the network's work.
 
 # %%
 base = known(conditions.told[None])[0].numpy()
@@ -290,7 +302,8 @@ explore(
 # ## 9 · Painted, but not painted over
 #
 # The decoded clip is soft, for a codec forgets pores and hairs. So the library takes only what the
-# model *changed*, and only where the guide was unsure:
+# model *changed*, above all where the guide was unsure, and only as far as the change is larger
+# than the sampler's own noise:
 #
 # *painted = guide + mask · change*
 #
@@ -304,7 +317,7 @@ assert np.abs(by_hand - painted.frames).max() < 0.002  # change and mask are kep
 
 # %%
 k = motion.contact
-change = 0.5 + painted.change[k].astype(np.float32)
+change = 0.5 + painted.change[k].astype(np.float32)  # so that no change is grey
 pictures = [guide.frames[k], change.clip(0, 1), np.repeat(mask[k], 3, -1), painted.frames[k]]
 show.sheet(pictures, ["guide", "change (grey: none)", "mask", "painted"], columns=4)
 plt.gcf().set_size_inches(9.5, 1.9)
@@ -337,7 +350,8 @@ show.player(clip.frames[::3], clip.fps / 3, width=200, alt="Two drawn people lea
 # ### Move through time, and through the stages
 #
 # One frame, five ways to look at it. Stop at the touch and switch between *guide*, *painted* and
-# *steadied*; then look where the mask let the model in.
+# *steadied*; then look where the mask let the model in. (The dark wall between the heads in
+# *confidence* is where the two stood in the photo: nobody has seen what is behind them.)
 
 # %%
 VIEWS = ["guide", "confidence", "mask", "painted", "steadied"]
@@ -355,7 +369,8 @@ def draw_stage(frame, view):
 
 explore(
     draw_stage,
-    "Confidence at the kiss: bright on the near cheeks, dark on the backs of the heads.",
+    "Confidence at the kiss: bright on the faces and the outer wall, dark on the backs of the "
+    "heads and on the wall where the two stood in the photo.",
     frame=widgets.IntSlider(motion.contact, min=0, max=len(clip.frames) - 1, description="frame"),
     view=widgets.ToggleButtons(options=VIEWS, value="confidence", description="show"),
 )
@@ -385,10 +400,11 @@ assert inside["30 degrees"] > inside["planned"] + 5
 inside
 
 # %% [markdown]
-# That many points of two noses are inside the other's face. Nothing in the later
-# stages mends this: the guide obeys the plan, and the model obeys the guide. A kiss needs heads
-# that face *each other*, 60 to 80 degrees away from the camera, and that is just where one photo
-# has nothing left to show.
+# That many of the 44 points of both noses are inside the other's face. (Three, pressed a little
+# into a cheek, are in the good plan too; noses are soft.) Nothing in the later stages mends this:
+# the guide obeys the plan, and the model obeys the guide. A kiss needs heads that face *each
+# other*, 60 to 80 degrees away from the camera, and that is just where one photo has nothing left
+# to show.
 #
 # And look again at the finished clip. The far sides of the heads are a guess, first the guide's
 # and then a small model's, which has seen few people and was trained for hours, not for months;
@@ -545,13 +561,13 @@ check("3", lambda: gap_of(almost), shown["almost"], tolerance=0.02, mistakes=[
 #
 # </details>
 #
-# **3.** Which of the sixteen results would be wrong if the faces were found in the wrong order?
+# **3.** Which of the seventeen results would be wrong if the faces were found in the wrong order?
 #
 # <details><summary>Answer</summary>
 #
 # All that follow. Person 0 is on the left in *every* record, so the plan would turn both heads
 # away from each other, and the identities would be told to the wrong people. That is why the
-# first assertion of this notebook looks so trivial, and is there.
+# assertion in section 3 looks so trivial, and is there.
 #
 # </details>
 

@@ -49,3 +49,13 @@ def test_a_plain_viewer_gets_the_picture_and_its_description() -> None:
     assert bundle["text/plain"] == 'a "grey" field'
     assert bundle["text/html"].startswith('<img src="data:image/jpeg;base64,')
     assert 'alt="a &quot;grey&quot; field"' in bundle["text/html"]
+
+
+def test_labels_have_one_width_which_holds_the_longest() -> None:
+    slider, name = widgets.FloatSlider(0.2, description="turned at (s)"), widgets.Text("grey")
+    wide = widgets.Text("a", description="b", style={"description_width": "40px"})
+    explore(
+        lambda level, name, c: draw(level, name), "a grey field", level=slider, name=name, c=wide
+    )
+    assert slider.style.description_width == name.style.description_width == "15ch"
+    assert wide.style.description_width == "40px"  # as its author said

@@ -108,3 +108,12 @@ def test_moving_a_control_changes_the_picture(running, name: str, label: str, mo
     assert np.array_equal(seen(image), before)  # it keeps still until something is moved
     move(page, control)
     assert changes(page, image, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in MOVES}))
+def test_no_label_is_cut_off(running, name: str) -> None:
+    labels = running(name).locator(".widget-label:visible")
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    assert labels.count() > 2
+    assert labels.evaluate_all(cut) == []
