@@ -403,7 +403,11 @@ def _loaded(kind: type[Any], place: Path) -> Any:
     """A network from its folder: safetensors alone: a pickle may run code. ValueError: damaged."""
     try:
         return kind.from_pretrained(
-            place, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+            place,
+            local_files_only=True,
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+            low_cpu_mem_usage=False,  # else diffusers asks for accelerate, for models so small
         )
     except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise ValueError(f"{place}: damaged or of another kind ({_line(error)})") from error

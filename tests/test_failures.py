@@ -250,8 +250,8 @@ def test_the_bench_resumes_where_it_was(strong, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(difficulty, "try_case", once)
     monkeypatch.setattr(difficulty, "hard_case", quick)
     chosen = list(difficulty.photos(1))
-    assert [kind for kind, _, _ in chosen[::2]] == list(KINDS)
-    assert all(a < 0.5 <= b for (_, a, _), (_, b, _) in zip(chosen[::2], chosen[1::2], strict=True))
+    assert [kind for kind, _, _ in chosen] == list(KINDS)
+    assert len({strength for _, strength, _ in chosen}) == len(KINDS)
     _take(difficulty.trials(tmp_path, iter(chosen)), 4)  # killed in the fifth
     again = list(difficulty.trials(tmp_path, iter(chosen)))
     assert made == [kind for kind, _, _ in chosen] and len(again) == len(chosen)
