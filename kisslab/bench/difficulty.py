@@ -18,7 +18,7 @@ from kisslab.bench.studio import HELD_OUT
 from kisslab.failures import Trial, forecast, try_case
 from kisslab.studio.hard import KINDS, hard_case
 
-FIRST = HELD_OUT + 60_200  # seeds of couples; assessment.WEIGHTS were set on others
+FIRST = HELD_OUT + 60_300  # seeds of couples; assessment.WEIGHTS were set on others
 COUPLES = 10  # six photos each: couples differ more than photos of one couple do
 FRAMES = 2  # on the way, and at contact
 
