@@ -238,17 +238,18 @@ def paint(
     conditions: Conditions,
     last: Step,
     model: KissModel | None = None,
-    noise: float = 0.1,
-    sure: float = 0.3,
+    noise: float = 0.06,
+    sure: float = 0.25,
+    background: float = 0.4,
 ) -> Painted:
     """The guide, changed as the model wants, with all the photograph's detail.
 
     guide + mask * change, change = upsample(decode(latents) - decode(guide's latents)): the codec's
     own error cancels wherever the model agrees with the guide. A change counts by its average over
-    a few pixels, 1 - exp(-(|average| / n)^4): with n = `noise` (intensities) where the guide made
-    people up, so that what is only the sampler's own noise is left out, and with n = `sure` where
-    the photo is known and in the background, which only great changes may alter: other light on a
-    turned face, hair where the guide has none.
+    a few pixels, 1 - exp(-(|average| / n)^4): n is `noise` (intensities) where the guide made
+    people up, so that what is only the sampler's own noise is left out; `sure` where the photo
+    knows them, which only great changes may alter, as other light on a turned face; and
+    `background` beside them, where the guide may lack hair, and a smear is seen most.
     """
     codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
     frames = np.empty(guide.frames.shape, np.float32)
@@ -260,8 +261,9 @@ def paint(
         small = _difference(codec, latents, model_shape(shape))
         added = resized(small, shape)
         size = resized(np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1), shape)
-        made_up = _people(guide, t) * (1 - guide.confidence[t].astype(np.float32))
-        taken = made_up * _counts(size, noise) + (1 - made_up) * _counts(size, sure)
+        seen, people = guide.confidence[t].astype(np.float32), _people(guide, t)
+        own = (1 - seen) * _counts(size, noise) + seen * _counts(size, sure)
+        taken = people * own + (1 - people) * _counts(size, background)
         frames[t] = np.clip(guide.frames[t] + taken[..., None] * added, 0, 1)
         change[t], mask[t] = added, taken
 

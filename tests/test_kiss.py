@@ -249,7 +249,7 @@ def test_painting_changes_nothing_where_the_model_agrees(model: KissModel) -> No
     np.testing.assert_array_equal(out.frames, guide.frames)
     other = had.copy()
     other[:, :, :, 24:] += 1.0  # the model disagrees about the right quarter
-    out = painted(model, guide, other, had, noise=1e-3, sure=1e-3)
+    out = painted(model, guide, other, had, noise=1e-3, sure=1e-3, background=1e-3)
     np.testing.assert_array_equal(out.frames[:, :, :128], guide.frames[:, :, :128])
     assert np.abs(out.frames - guide.frames)[:, :, 192:].mean() > 1e-3
 
@@ -265,15 +265,16 @@ def test_what_the_photo_shows_is_not_painted_over(model: KissModel) -> None:
 
 def test_what_the_photo_shows_gives_way_to_a_great_change(model: KissModel) -> None:
     guide, had = surely_drawn(slice(40, 80)), tiny_conditions(places=(20, 32)).guide
-    out = painted(model, guide, had + 1, had, noise=1e-6, sure=1e-6)
+    out = painted(model, guide, had + 1, had, noise=1e-6, sure=1e-6, background=1e-6)
     np.testing.assert_allclose(out.mask, 1, atol=1e-3)
 
 
-def test_the_background_is_changed_as_little_as_what_is_known(model: KissModel) -> None:
+def test_the_background_has_a_threshold_of_its_own(model: KissModel) -> None:
     guide, had = surely_drawn(slice(0, 0)), tiny_conditions(places=(20, 32)).guide
     layers = np.zeros_like(guide.layers)
     layers[:, :, :100] = 1
-    out = painted(model, replace(guide, layers=layers), had + 1, had, noise=1e-6, sure=1e6)
+    guide = replace(guide, layers=layers)
+    out = painted(model, guide, had + 1, had, noise=1e-6, sure=1e-6, background=1e6)
     np.testing.assert_allclose(out.mask[:, :, :90], 1, atol=1e-3)
     np.testing.assert_allclose(out.mask[:, :, 110:], 0, atol=1e-3)
 
