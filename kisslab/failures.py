@@ -148,7 +148,7 @@ def forecast(trials: Sequence[Trial]) -> Forecast:
 
 
 def load_forecast() -> Forecast:
-    """The packaged forecast, over the photos of the packaged curves (one couple)."""
+    """The packaged forecast: over the photos of `kisslab bench temporal`, ten couples."""
     return Forecast.load(zoo.data_path("failures/forecast.npz"))
 
 

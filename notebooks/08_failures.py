@@ -164,17 +164,18 @@ explore(
 # the clip gets worse.
 
 # %%
-curves["harsh light"].plot()
+curves["tiny face"].plot()
 show.snapshot(
-    "Ten small diagrams over the strength of harsh light. Identity, PSNR and SSIM fall, warping "
-    "error, error and difficulty rise; landmark error falls, too, and sharpness, flicker and the "
-    "share of faces found go up and down. The lip gap was seen at two strengths only."
+    "Ten small diagrams over the strength of tiny face. Identity, faces found, PSNR, SSIM and "
+    "sharpness fall, error and difficulty rise; but the warping error falls, too, and landmark "
+    "error and flicker go up and down. The lip gap was seen once only."
 )
 
 # %% [markdown]
-# There is one: the *landmark error* is smaller in the hardest light than in the kindest. It can
-# only be measured where a face is found, and for *faces found* a film of three frames has few
-# values to choose from; the *lip gap* needs both faces in the last frame, and saw them twice.
+# There is one: the *warping error* is half as large for the tiniest faces as for large ones. They
+# are enlarged and soft, and where all is soft, nothing much can be wrong from frame to frame: the
+# trap of notebook 06, caught in the wild, and *sharpness* beside it tells. The *lip gap* needs both
+# faces found in the last frame, and saw them once.
 #
 # **Claim:** for every kind, the error is larger at full strength than at none.
 
@@ -182,7 +183,9 @@ show.snapshot(
 for kind in KINDS:
     print(f"{kind:16} {curves[kind].errors.round(2)}")
 assert all(case.errors[-1] > case.errors[0] for case in curves.values())
-assert curves["harsh light"]["landmark error"][-1] < curves["harsh light"]["landmark error"][0]
+tiny = curves["tiny face"]
+assert tiny["warping error"][-1] < tiny["warping error"][0]
+assert tiny["sharpness"][-1] < 0.5 * tiny["sharpness"][0]
 
 # %% [markdown]
 # And which measure notices which trouble? We correlate each with the strength. Red means that it
@@ -209,7 +212,7 @@ plt.xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
 plt.yticks(range(len(KINDS)), KINDS, fontsize=8)
 show.snapshot(
     "A table of colours, six kinds by nine measures: most cells are red, so the measure notices; "
-    "some are blue, so it is fooled; the lip gap's column is grey, unknown."
+    "some are blue, so it is fooled; half of the lip gap's column is grey, unknown."
 )
 
 # %%
@@ -243,9 +246,8 @@ print(f"difficulty {found.difficulty:.2f}; not good: {[c.name for c in found.pro
 
 # %% [markdown]
 # The weights were set on other couples than the one you are about to see (the comment beside them
-# in `kisslab/assessment.py` says how). Here is how the forecast did: a dot for each of the thirty
-# photos of section 1, one couple, six kinds, five strengths. (At a strength of 0 four kinds begin
-# with the very same photo: there, dots lie on each other.)
+# in `kisslab/assessment.py` says how). Here is how the forecast did: a dot for each of sixty photos,
+# of ten couples, each spoilt in all six ways, a little or much, as a die had it.
 
 # %%
 told = load_forecast()
@@ -283,8 +285,11 @@ print(f"shuffled: as good in {np.mean(np.array(by_chance) >= rho):.1%} of a thou
 assert np.mean(np.array(by_chance) >= rho) < 0.01
 
 # %% [markdown]
-# Thirty photos of one couple are little. The project's own bench (`kisslab bench temporal`) asks
-# for 0.7 over sixty photos of five other couples; the README says what it found. By its measure:
+# The project's own bench (`kisslab bench temporal`) draws the same sixty photos and asks for 0.7. Be
+# careful with such a number all the same. With weights that it had before, the forecast reached
+# 0.72, 0.59 and 0.67 on three other such sets: which people happen to be drawn decides much. Then
+# the weights were set anew, on those sets, and these sixty photos had been seen by nobody. That is
+# the only order in which such a number means anything.
 
 # %%
 f"here, 0.7 asked for, {rho:.2f} is {'enough' if rho >= 0.7 else 'too little'}"
@@ -517,7 +522,10 @@ plt.barh(list(within), list(within.values()), color=show.PALETTE[0])
 plt.axvline(0.7, color="black", linewidth=1, linestyle=":")
 plt.xlabel("rank correlation within a kind")
 plt.gca().invert_yaxis()
-show.snapshot("Six bars, one a kind of trouble: four at 1, tiny face at 0.9, covered mouth at 0.6.")
+show.snapshot(
+    "Six bars, one a kind of trouble: covered mouth, harsh light and tilted camera from 0.6 to 0.8, "
+    "profile at 0.4, tiny face and mismatched pair at about 0."
+)
 
 # %%
 within = {kind: value for kind, value in within.items() if np.isfinite(value)}
@@ -526,10 +534,10 @@ print(f"it is worst at: {weakest}, {within[weakest]:.2f}")
 assert within[weakest] < told.rank_correlation
 
 # %% [markdown]
-# Each bar rests on five photos of one couple, profile's on the three that were not refused: with so
-# few, a 1 is easily come by. Some troubles it sees and the clip does not mind; others spoil the
-# clip and no check asks about
-# them (a fringe, a beard, glasses: some people are simply harder than others). And there
+# Each bar rests on ten photos of ten couples, less those that were refused: few, so do not read much
+# into one. Yet some kinds it hardly sorts at all. Some troubles it sees and the clip does not mind;
+# others spoil the clip and no check asks about them (a fringe, a beard, glasses: some people are
+# simply harder than others, and here every photo is of other people). And there
 # are troubles that `assess` has never heard of: a hand on a shoulder, a veil of cigarette smoke, a
 # picture of a picture. **A forecast knows the failures of yesterday.** Use it to send a photo
 # back, never to praise one.

@@ -275,12 +275,11 @@ def test_packaged_curves_get_worse(kind: str) -> None:
     curves.plot()
 
 
-def test_the_packaged_forecast_is_no_chance() -> None:
-    """How good it is, is the bench's to say; that it is better than guessing, is this test's."""
+def test_the_packaged_forecast_ranks_as_it_must() -> None:
     told = failures.load_forecast()
     assert set(told.kinds) == set(KINDS)
     found = spearmanr(told.difficulty, told.errors)
-    assert found.statistic > 0 and found.pvalue < 0.01
+    assert found.statistic >= 0.7 and found.pvalue < 0.001
     assert told.rank_correlation == pytest.approx(found.statistic)
 
 
