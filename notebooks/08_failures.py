@@ -246,8 +246,8 @@ print(f"difficulty {found.difficulty:.2f}; not good: {[c.name for c in found.pro
 
 # %% [markdown]
 # The weights were set on other couples than the one you are about to see (the comment beside them
-# in `kisslab/assessment.py` says how). Here is how the forecast did: a dot for each of sixty photos,
-# of ten couples, each spoilt in all six ways, a little or much, as a die had it.
+# in `kisslab/assessment.py` says how). Here is how the forecast did: a dot for each of sixty
+# photos, of ten couples, each spoilt in all six ways, a little or much, as a die had it.
 
 # %%
 told = load_forecast()
@@ -285,11 +285,11 @@ print(f"shuffled: as good in {np.mean(np.array(by_chance) >= rho):.1%} of a thou
 assert np.mean(np.array(by_chance) >= rho) < 0.01
 
 # %% [markdown]
-# The project's own bench (`kisslab bench temporal`) draws the same sixty photos and asks for 0.7. Be
-# careful with such a number all the same. With weights that it had before, the forecast reached
+# The project's own bench (`kisslab bench temporal`) draws the same sixty photos and asks for 0.7.
+# Be careful with such a number all the same. With weights that it had before, the forecast reached
 # 0.72, 0.59 and 0.67 on three other such sets: which people happen to be drawn decides much. Then
-# the weights were set anew, on those sets, and these sixty photos had been seen by nobody. That is
-# the only order in which such a number means anything.
+# the weights were set anew, on two of those sets, and these sixty photos had been seen by nobody.
+# That is the only order in which such a number means anything.
 
 # %%
 f"here, 0.7 asked for, {rho:.2f} is {'enough' if rho >= 0.7 else 'too little'}"
@@ -523,8 +523,8 @@ plt.axvline(0.7, color="black", linewidth=1, linestyle=":")
 plt.xlabel("rank correlation within a kind")
 plt.gca().invert_yaxis()
 show.snapshot(
-    "Six bars, one a kind of trouble: covered mouth, harsh light and tilted camera from 0.6 to 0.8, "
-    "profile at 0.4, tiny face and mismatched pair at about 0."
+    "Six bars, one a kind of trouble: covered mouth, harsh light and tilted camera from 0.6 to "
+    "0.8, profile at 0.4, tiny face and mismatched pair at about 0."
 )
 
 # %%
@@ -534,13 +534,13 @@ print(f"it is worst at: {weakest}, {within[weakest]:.2f}")
 assert within[weakest] < told.rank_correlation
 
 # %% [markdown]
-# Each bar rests on ten photos of ten couples, less those that were refused: few, so do not read much
-# into one. Yet some kinds it hardly sorts at all. Some troubles it sees and the clip does not mind;
-# others spoil the clip and no check asks about them (a fringe, a beard, glasses: some people are
-# simply harder than others, and here every photo is of other people). And there
-# are troubles that `assess` has never heard of: a hand on a shoulder, a veil of cigarette smoke, a
-# picture of a picture. **A forecast knows the failures of yesterday.** Use it to send a photo
-# back, never to praise one.
+# Each bar rests on ten photos of ten couples, less those that were refused: few, so do not read
+# much into one. Yet some kinds it hardly sorts at all. Some troubles it sees and the clip does not
+# mind; others spoil the clip and no check asks about them (a fringe, a beard, glasses: some people
+# are simply harder than others, and here every photo is of other people). And there are troubles
+# that `assess` has never heard of: a hand on a shoulder, a veil of cigarette smoke, a picture of a
+# picture. **A forecast knows the failures of yesterday.** Use it to send a photo back, never to
+# praise one.
 #
 # The studio is kind, too. Its harshest light is a lamp of one colour, its people have no wrinkles,
 # its mug is a plain rectangle. Real photos are harder than these at every strength.
