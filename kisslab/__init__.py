@@ -1,8 +1,8 @@
 """kisslab: how AI kiss-video generators work, by one that opens at every joint.
 
 Reading order: photo, faces, assess, compose, cutout, head, expression, motion, tempo, guide,
-identity, samplers, noise, kiss, temporal, pipeline, video, watermark, provenance, verify, measure,
-report. Importing this costs nothing: each name is loaded when it is first used.
+identity, samplers, noise, kiss, painting, temporal, pipeline, video, watermark, provenance, verify,
+measure, report. Importing this costs nothing: each name is loaded when it is first used.
 """
 
 import lazy_loader
@@ -29,7 +29,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "guide": ["Guide", "draw_guide", "guide_frames"],
         "identity": ["Identity", "embed"],
         "samplers": ["Step", "dpm_solver_2m", "euler", "exact", "few_step", "heun"],
-        "kiss": ["Conditions", "Denoiser", "Painted", "condition", "load_kiss", "paint", "sample"],
+        "kiss": ["Conditions", "Denoiser", "condition", "load_kiss", "sample"],
+        "painting": ["Painted", "paint"],
         "attention": ["watch"],
         "noise": ["independent_noise", "noise_frames", "shared_noise", "warped_noise"],
         "temporal": ["Flows", "Steadied", "clip_flows", "guide_flows", "interpolate", "steady"],

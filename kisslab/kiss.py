@@ -1,7 +1,6 @@
-"""Stage 5: the kiss model, what it is told, and what it paints.
+"""Stage 5: the kiss model, what it is told, and what it makes of noise.
 
-(KissModel, load_kiss, load_codec, spatial_only, Conditions, condition, Denoiser, sample, Painted,
-paint)
+(KissModel, load_kiss, load_codec, spatial_only, Conditions, condition, Denoiser, sample)
 """
 
 from __future__ import annotations
@@ -37,13 +36,10 @@ from kisslab.noise import Shape, independent_noise
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 from kisslab.samplers import Step, dpm_solver_2m, karras_sigmas
-from kisslab.threads import thread_pool
 
 SIGMA_DATA = 0.3  # deviation of what the conditions leave open, most of the clip is known well
 LONGEST = 256  # pixels: the longer side of the clips that the model was trained on
 RATE = 8.0  # frames per second that the network is told; clips of any rate are said to have it
-SOFT = 1.5  # pixels at the model's size: deviation of the blur of people's outlines
-NEARBY = 3.0  # pixels at the model's size: how far changes are averaged
 WINDOW, OVERLAP = 24, 4  # frames: longer clips are denoised in overlapping windows
 MULTIPLE = 4  # the network halves latents twice
 CONDITIONS = ("guide", "first", "motion", "identity")
@@ -74,15 +70,6 @@ class Conditions(Result):
         first = np.repeat(self.first[None], len(self.guide), axis=0)
         parts = [self.guide, self.confidence, first, self.motion]
         return torch.from_numpy(np.concatenate(parts, axis=1))
-
-
-@record
-class Painted(Result):
-    """The clip that came out, and what it was made of."""
-
-    frames: Float[np.ndarray, "T H W 3"]
-    change: Float[np.ndarray, "T H W 3"]  # what the model added to the guide, at full size
-    mask: Float[np.ndarray, "T H W"]  # how much of it was taken: less where the photo is known
 
 
 @lru_cache(maxsize=2)
@@ -232,46 +219,6 @@ def sample(
         )
 
 
-@torch.no_grad()
-def paint(
-    guide: Guide,
-    conditions: Conditions,
-    last: Step,
-    model: KissModel | None = None,
-    noise: float = 0.06,
-    sure: float = 0.25,
-    background: float = 0.4,
-) -> Painted:
-    """The guide, changed as the model wants, with all the photograph's detail.
-
-    guide + mask * change, change = upsample(decode(latents) - decode(guide's latents)): the codec's
-    own error cancels wherever the model agrees with the guide. A change counts by its average over
-    a few pixels, 1 - exp(-(|average| / n)^4): n is `noise` (intensities) where the guide made
-    people up, so that what is only the sampler's own noise is left out; `sure` where the photo
-    knows them, which only great changes may alter, as other light on a turned face; and
-    `background` beside them, where the guide may lack hair, and a smear is seen most.
-    """
-    codec, shape = (model or load_kiss()).codec, guide.frames.shape[1:3]
-    frames = np.empty(guide.frames.shape, np.float32)
-    change = np.empty(guide.frames.shape, np.float16)  # finer than the codec is
-    mask = np.empty(guide.frames.shape[:3], np.float16)
-
-    def one(t: int) -> None:
-        latents = np.stack([last.clean[t], conditions.guide[t]])
-        small = _difference(codec, latents, model_shape(shape))
-        added = resized(small, shape)
-        size = resized(np.abs(cv2.GaussianBlur(small, (0, 0), NEARBY)).mean(axis=-1), shape)
-        seen, people = guide.confidence[t].astype(np.float32), _people(guide, t)
-        own = (1 - seen) * _counts(size, noise) + seen * _counts(size, sure)
-        taken = people * own + (1 - people) * _counts(size, background)
-        frames[t] = np.clip(guide.frames[t] + taken[..., None] * added, 0, 1)
-        change[t], mask[t] = added, taken
-
-    with thread_pool() as pool:  # torch, numpy and OpenCV work outside the GIL
-        list(pool.map(one, range(len(frames))))
-    return Painted(frames=frames, change=change, mask=mask)
-
-
 def known(told: Float[Tensor, "B T K h w"]) -> Float[Tensor, "B T C h w"]:
     """What the model starts from: the guide, as far as it is sure of itself at each place."""
     guide = told[:, :, CHANNELS["guide"]]
@@ -337,26 +284,6 @@ def places(maps: Float[Tensor, "T K H W"]) -> Float[Tensor, "T L h w"]:
     step = PATCH * MULTIPLE
     maps = F.pad(maps, (0, -maps.shape[3] % step, 0, -maps.shape[2] % step), mode="replicate")
     return F.pixel_unshuffle(F.avg_pool2d(maps, PATCH // 4), 4)
-
-
-@torch.no_grad()  # torch switches gradients off thread by thread
-def _difference(
-    codec: Codec, latents: Float[np.ndarray, "2 C h w"], shape: tuple[int, int]
-) -> Float[np.ndarray, "H W 3"]:
-    """What the first latents show more than the second, at the model's size."""
-    made, had = decode(codec, torch.from_numpy(latents))
-    return (made - had)[: shape[0], : shape[1]]
-
-
-def _people(guide: Guide, t: int) -> Float[np.ndarray, "H W"]:
-    """Where the guide drew people in frame t, softly."""
-    drawn = (guide.layers[t] > 0).astype(np.float32)
-    return cv2.GaussianBlur(drawn, (0, 0), SOFT * max(drawn.shape) / LONGEST)
-
-
-def _counts(size: Float[np.ndarray, "H W"], noise: float) -> Float[np.ndarray, "H W"]:
-    """From 0 for changes below `noise` to 1 above; steep, for half a change is a smear."""
-    return 1 - np.exp(-((size / noise) ** 4))
 
 
 def _block_in_space(

@@ -19,8 +19,9 @@ from kisslab.cutout import Cutout, cut_out
 from kisslab.faces import Faces, find_faces
 from kisslab.guide import Guide, draw_guide
 from kisslab.identity import Identity, embed
-from kisslab.kiss import Conditions, Painted, condition, paint, sample
+from kisslab.kiss import Conditions, condition, sample
 from kisslab.motion import Motion
+from kisslab.painting import Painted, paint
 from kisslab.photo import Photo, load_photo
 from kisslab.plan import plan_kiss
 from kisslab.records import Result, record

@@ -36,7 +36,7 @@ from kisslab.bench.backends import BACKENDS, identity_bleed, is_clear, load_tiny
 from kisslab.bench.bad_models import BAD_MODELS
 from kisslab.bench.full_size import FULL, enlarge, full_network, memory_and_overhead
 from kisslab.bench.tiny_pipelines import kiss_lora, save_pipeline
-from kisslab.kiss import Painted
+from kisslab.painting import Painted
 from kisslab.samplers import Step
 
 CELL = {"strength": 0.5, "steps": 4, "seed": 0, "longest": 48}  # the same for every model

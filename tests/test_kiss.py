@@ -30,9 +30,9 @@ from kisslab.kiss import (
     estimate,
     known,
     load_kiss,
-    paint,
     sample,
 )
+from kisslab.painting import paint
 from kisslab.plan import plan_kiss
 from kisslab.samplers import Step
 

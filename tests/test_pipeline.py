@@ -10,7 +10,8 @@ import pytest
 from kisslab import zoo
 from kisslab.consent import ConsentError, check_consent
 from kisslab.guide import Guide, draw_guide
-from kisslab.kiss import Conditions, Painted
+from kisslab.kiss import Conditions
+from kisslab.painting import Painted
 from kisslab.photo import load_photo, photo_from_array
 from kisslab.pipeline import KEPT, Pipeline, Run
 from kisslab.plan import plan_kiss

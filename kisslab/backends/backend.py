@@ -20,8 +20,9 @@ from kisslab.backends.running import Seen, is_flow, noise_level, noised, run
 from kisslab.faces import Faces
 from kisslab.guide import Guide
 from kisslab.identity import Identity
-from kisslab.kiss import Painted, resized
+from kisslab.kiss import resized
 from kisslab.motion import Motion
+from kisslab.painting import Painted
 from kisslab.photo import Photo
 from kisslab.records import Result, record
 from kisslab.samplers import Step

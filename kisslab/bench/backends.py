@@ -34,7 +34,7 @@ from kisslab.bench.rows import Row, row
 from kisslab.bench.tiny_pipelines import face_adapter, save_pipeline
 from kisslab.guide import draw_guide
 from kisslab.identity import Identity, embed
-from kisslab.kiss import Painted
+from kisslab.painting import Painted
 from kisslab.plan import plan_kiss
 from kisslab.samplers import Step
 

@@ -21,8 +21,9 @@ from kisslab.composite import Composite, compose
 from kisslab.faces import FaceError
 from kisslab.guide import Guide, draw_guide
 from kisslab.identity import embed
-from kisslab.kiss import Conditions, KissModel, condition, paint, sample
+from kisslab.kiss import Conditions, KissModel, condition, sample
 from kisslab.motion import Motion
+from kisslab.painting import paint
 from kisslab.photo import load_photo
 from kisslab.plan import plan_kiss
 from kisslab.quality import psnr

@@ -46,10 +46,10 @@ from kisslab.kiss import (
     condition,
     load_codec,
     load_kiss,
-    paint,
     sample,
     spatial_only,
 )
+from kisslab.painting import paint
 from kisslab.plan import plan_kiss
 from kisslab.quality import psnr, sharpness, ssim
 from kisslab.samplers import karras_sigmas
