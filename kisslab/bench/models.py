@@ -9,7 +9,7 @@ import math
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from inspect import signature
 from itertools import islice, pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kisslab import show, zoo
+from kisslab.bench.costs import peak_gb, seconds
 from kisslab.bench.inputs import portraits, small_couple
 from kisslab.bench.judged import attempt_likeness, found, kiss_likeness
 from kisslab.bench.made import (
@@ -139,8 +140,8 @@ def cost_rows(folder: Path | None) -> Iterator[Row]:
     Two threads, a model that ran before; the memory is that of a process which runs all stages.
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        seconds, memory = pool.apply(_cost, (folder,))
-    yield row("clip_seconds_24x256", seconds, "s", "<= 25", 24)
+        spent, memory = pool.apply(_cost, (folder,))
+    yield row("clip_seconds_24x256", spent, "s", "<= 25", 24)
     yield row("clip_peak_memory_gb", memory, "GB", "<= 3", 1)
 
 
@@ -202,7 +203,7 @@ def step_rows(studio: Sequence[Attempt], model: KissModel) -> Iterator[Row]:
 def tracing_row(conditions: Conditions, model: KissModel, times: int = 5) -> Row:
     """tracing_overhead: what it costs that `sample` hands out every step. The best of `times`."""
     ways = (lambda: list(sample(conditions, model, steps=2)), lambda: bare(conditions, model, 2))
-    runs = [[_seconds(way) for way in ways] for _ in range(times + 1)]
+    runs = [[seconds(way) for way in ways] for _ in range(times + 1)]
     traced, plain = np.min(runs[1:], axis=0)  # the first pair warms up
     return row("tracing_overhead", traced / plain - 1, "", "<= 0.03", times)
 
@@ -255,9 +256,8 @@ def _cost(folder: Path | None) -> tuple[float, float]:
     """(seconds, gigabytes) of painting 24 frames of 256 x 192 in this very process."""
     torch.set_num_threads(2)
     model = load_kiss(folder)
-    seconds = min(_painting_seconds(model) for _ in range(2))
-    words = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()
-    return seconds, int(words[0]) / 1e6  # its own: ru_maxrss begins with that of the parent
+    spent = min(_painting_seconds(model) for _ in range(2))
+    return spent, peak_gb()
 
 
 def _painting_seconds(model: KissModel) -> float:
@@ -269,12 +269,6 @@ def _painting_seconds(model: KissModel) -> float:
     told = condition(photo, faces, motion, guide, identity, model)
     *_, last = sample(told, model)
     paint(guide, told, last, model)
-    return time.perf_counter() - start
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
     return time.perf_counter() - start
 
 

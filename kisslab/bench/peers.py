@@ -1,13 +1,12 @@
 """Ours beside what others would use for the same, timed in turns in one run.
 
-(peer_rows, against, best_seconds)
+(peer_rows, against)
 A ratio is our time over theirs: below 1 ours is the faster. Ratios are medians over rounds in which
 both ran one after the other, so that what else the machine does falls on both.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from inspect import signature
 
@@ -19,6 +18,7 @@ from skimage.transform import estimate_transform, warp
 from torch.utils.flop_counter import FlopCounterMode
 
 from kisslab import zoo
+from kisslab.bench.costs import best_seconds, seconds
 from kisslab.bench.inputs import small_couple
 from kisslab.bench.rows import Row, row
 from kisslab.contact import planned_points
@@ -60,13 +60,7 @@ def peer_rows(model: KissModel) -> Iterator[Row]:
 def against(ours: Callable[[], object], theirs: Callable[[], object]) -> float:
     """Median over rounds of our seconds over theirs; each ran once before."""
     ours(), theirs()
-    return float(np.median([_seconds(ours) / _seconds(theirs) for _ in range(ROUNDS)]))
-
-
-def best_seconds(act: Callable[[], object], times: int = ROUNDS) -> float:
-    """The least of `times` runs after one that warms up."""
-    act()
-    return min(_seconds(act) for _ in range(times))
+    return float(np.median([seconds(ours) / seconds(theirs) for _ in range(ROUNDS)]))
 
 
 @torch.no_grad()
@@ -150,26 +144,20 @@ def network_rows(told: Conditions, model: KissModel) -> Iterator[Row]:
 
     with FlopCounterMode(display=False) as counter:
         ours()
-    seconds = best_seconds(ours)
+    spent = best_seconds(ours)
     yield row("network_gflop", counter.get_total_flops() / 1e9, "GFLOP", "", one.shape[1])
-    speed = counter.get_total_flops() / seconds
+    speed = counter.get_total_flops() / spent
     yield row("flops_of_peak", speed / _peak(), "share", ">= 0.4", ROUNDS)
     large = UNetSpatioTemporalConditionModel().to(torch.bfloat16).eval()
     frames, (high, wide) = one.shape[1], one.shape[-2:]
     inputs = torch.zeros(1, frames, 8, high, wide, dtype=torch.bfloat16)
     image = torch.zeros(1, 1, 1024, dtype=torch.bfloat16)
     times = torch.tensor([[6.0, 127.0, 0.02]], dtype=torch.bfloat16)
-    theirs = _seconds(lambda: large(inputs, torch.tensor([1.0]), image, times))
-    yield row("network_over_svd", seconds / theirs, "", NOISE_FLOOR, 1)
+    theirs = seconds(lambda: large(inputs, torch.tensor([1.0]), image, times))
+    yield row("network_over_svd", spent / theirs, "", NOISE_FLOOR, 1)
 
 
 def _peak() -> float:
     """Operations a second of a large product of matrices in the network's own precision."""
     a, b = (torch.randn(PEAK, PEAK, dtype=torch.bfloat16) for _ in range(2))
     return 2 * PEAK**3 / best_seconds(lambda: a @ b)
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
-    return time.perf_counter() - start

@@ -17,11 +17,11 @@ import psutil
 import torch
 
 from kisslab import zoo
-from kisslab.bench.guide import demo_cost
+from kisslab.bench.costs import best_seconds, demo_rows
 from kisslab.bench.inputs import small_couple
 from kisslab.bench.made import attempt, studio_cases
 from kisslab.bench.models import step_rows
-from kisslab.bench.peers import best_seconds, peer_rows
+from kisslab.bench.peers import peer_rows
 from kisslab.bench.rows import Row, row
 from kisslab.guide import draw_guide
 from kisslab.identity import embed
@@ -41,9 +41,7 @@ def measure() -> Iterator[Row]:
 
     Seconds are those of this machine; only what was measured side by side in one run compares.
     """
-    memory, seconds = demo_cost()
-    yield row("demo_seconds", seconds, "s", "<= 20", 1)
-    yield row("demo_peak_memory_gb", memory, "GB", "", 1)
+    yield from demo_rows()
     yield from stage_rows()
     model = load_kiss()
     yield from growth_rows(model)
