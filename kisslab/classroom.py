@@ -230,9 +230,9 @@ def _belonging(cells: Sequence[Any], name: str) -> tuple[str, str]:
 def _checks(cells: Sequence[Any], name: str) -> Iterator[Any]:
     """The cells that check an exercise; a reader's own cell is none, whatever it says."""
     for cell in cells:
-        if cell.cell_type == "code" and f'check("{name}"' in cell.source:
-            if not HEAD.match(cell.source):
-                yield cell
+        checks = cell.cell_type == "code" and f'check("{name}"' in cell.source
+        if checks and not HEAD.match(cell.source):
+            yield cell
 
 
 def _solves(cell: Any) -> bool:
