@@ -14,13 +14,14 @@ from scipy.stats import kstest
 
 from kisslab import metrics
 from kisslab.bench.inputs import small_couple
-from kisslab.bench.judged import enlarged, in_middle
+from kisslab.bench.judged import in_middle
 from kisslab.bench.made import Attempt, attempt, repaint
 from kisslab.bench.rows import Row, row
 from kisslab.contact import planned_points
 from kisslab.faces import Faces, face_detector
 from kisslab.guide import Guide, draw_guide
 from kisslab.kiss import KissModel
+from kisslab.likeness import cut_face
 from kisslab.noise import independent_noise, warped_noise
 from kisslab.plan import plan_kiss
 from kisslab.quality import sharpness
@@ -141,7 +142,7 @@ def landmark_errors(
     places = planned_points(made.case.motion, made.case.faces)
     out = []
     for t, person in np.ndindex(places.shape[:2]):
-        crops = [enlarged(clip[t], places[t, person]) for clip in (made.truth, *clips)]
+        crops = [cut_face(clip[t], places[t, person]) for clip in (made.truth, *clips)]
         faces = [_middle_face(detect(crop)) for crop in crops]
         if all(len(face.points) for face in faces):
             truth, *found = (face.points[0, :, :2] for face in faces)
@@ -151,7 +152,7 @@ def landmark_errors(
 
 
 def _middle_face(faces: Faces) -> Faces:
-    """The one that an enlarged crop was cut around, or none."""
+    """The one that a square was cut around, or none."""
     return faces.pick(np.flatnonzero(in_middle(faces.boxes))[:1])
 
 
