@@ -281,6 +281,8 @@ def test_packaged_curves_get_worse(kind: str) -> None:
     assert curves.kind == kind and curves.pictures.shape[:2] == (len(curves.strengths), 3)
     assert curves.errors[-1] > curves.errors[0]
     assert curves.difficulty[-1] > curves.difficulty[0]
+    assert spearmanr(curves.strengths, curves.difficulty).statistic >= 0.8  # one exchange of five
+    assert spearmanr(curves.strengths, curves.errors).statistic >= 0.6
     assert curves["SSIM"].shape == curves.strengths.shape
     with pytest.raises(KeyError, match="no measure 'beauty'; there are identity"):
         curves["beauty"]
