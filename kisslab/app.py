@@ -57,7 +57,7 @@ def kiss_app(pipeline: Pipeline = Pipeline()) -> KissApp:
     """A form that makes clips; show it in a notebook, or serve the notebook with voila.
 
     pipeline: what makes them; the form sets style, seconds and seed of its plan. The last clip's
-    Run is the form's `run`.
+    Run is the form's `run`, None while another one is made.
     """
     return KissApp(pipeline)
 
@@ -148,6 +148,7 @@ class KissApp:
 
     def _begin(self) -> None:
         self._stopped.clear()
+        self.run = None  # two of them would take twice the memory
         self.button.disabled, self.halt.disabled = True, False
         self.progress.value, self.notes.value, self.link.value = 0, "", ""
         _visible(self.video, False)

@@ -133,7 +133,8 @@ def grade(path: str | Path, original: str | Path | None = None) -> Grade:
 
     Only the exercise cells are taken from `path`, so that nothing else that was changed, a check
     among them, counts. original: by default the packaged notebook of that name. Answers run with
-    your rights: grade what strangers sent inside a container. ValueError: no such notebook.
+    your rights: grade what strangers sent inside a container. They also share the checks' kernel,
+    so look at an answer that meddles with kisslab itself. ValueError: no such notebook.
     """
     original = Path(original) if original else zoo.data_path(Path(path).name, "notebooks")
     if not original.is_file():
@@ -216,7 +217,7 @@ def _answers(cells: Sequence[Any]) -> Iterator[tuple[str, Any]]:
 
 def _belonging(cells: Sequence[Any], name: str) -> tuple[str, str]:
     """The check and the solution of an exercise."""
-    checks = [c.source for c in cells if c.cell_type == "code" and f'check("{name}"' in c.source]
+    checks = [cell.source for cell in _checks(cells, name)]
     fences = [code for cell in cells if _solves(cell) for code in _fenced(cell.source)]
     solutions = [code for code in fences if (m := HEAD.match(code)) and m[1] == name]
     if len(checks) != 1 or len(solutions) != 1:
@@ -224,6 +225,14 @@ def _belonging(cells: Sequence[Any], name: str) -> tuple[str, str]:
             f"exercise {name}: {len(checks)} checks and {len(solutions)} solutions; write one each"
         )
     return checks[0], solutions[0]
+
+
+def _checks(cells: Sequence[Any], name: str) -> Iterator[Any]:
+    """The cells that check an exercise; a reader's own cell is none, whatever it says."""
+    for cell in cells:
+        checks = cell.cell_type == "code" and f'check("{name}"' in cell.source
+        if checks and not HEAD.match(cell.source):
+            yield cell
 
 
 def _solves(cell: Any) -> bool:
@@ -237,11 +246,10 @@ def _fenced(text: str) -> list[str]:
 def _verdict(cells: Sequence[Any], name: str) -> Verdict:
     """What the check's cell showed, or that it did not come so far."""
     head = f"exercise {name}: "
-    for cell in cells:
-        if cell.cell_type == "code" and f'check("{name}"' in cell.source:
-            for output in cell.outputs:
-                text = output.get("data", {}).get("text/plain", "")
-                if text.startswith(head):
-                    sign, _, words = text.removeprefix(head).partition(". ")
-                    return Verdict(name, sign == SIGNS[True][0], words)
+    for cell in _checks(cells, name):
+        for output in cell.outputs:
+            text = output.get("data", {}).get("text/plain", "")
+            if text.startswith(head):
+                sign, _, words = text.removeprefix(head).partition(". ")
+                return Verdict(name, sign == SIGNS[True][0], words)
     return Verdict(name, False, "The check could not run; see what its cell shows.")

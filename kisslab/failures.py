@@ -29,7 +29,7 @@ from kisslab.likeness import Detect, follow_faces
 from kisslab.photo import Photo
 from kisslab.pipeline import Pipeline
 from kisslab.records import Result, record
-from kisslab.report import Measure
+from kisslab.report import GRADIENT, Measure, mean
 from kisslab.studio.hard import KINDS, Film, HardCase, hard_case, to_contact
 
 CONSENT = "The studio drew these people; they do not exist."
@@ -260,6 +260,7 @@ def film_measures(
     depth = np.zeros((*truth.points.shape[:3], 1))
     found = follow_faces(clip, np.concatenate([truth.points, depth], axis=-1), *detectors)
     iod = case.faces.iod * case.zoom
+    wall = quality.background(truth.people)
     valid = truth.people[:-1] & ~truth.hidden
     off = metrics.landmark_error(found[..., :2], truth.points, iod)
     gap = metrics.lip_gap(found[-1:], case.motion.anchors, float(iod.mean()))[0]
@@ -267,17 +268,17 @@ def film_measures(
     return (
         Measure("identity", _cosine(made, truth), "cosine", "1", "Deng et al. 2019"),
         Measure("faces found", float(seen), "share", "1", "count"),
-        Measure("landmark error", _mean(off), "iod", "0", "Sagonas et al. 2013"),
+        Measure("landmark error", mean(off), "iod", "0", "Sagonas et al. 2013"),
         Measure("lip gap at contact", float(gap), "iod", "0", "distance of lips"),
         Measure("PSNR", quality.psnr(clip, exact, truth.people), "dB", "high", "people only"),
         Measure("SSIM", quality.ssim(clip, exact, truth.people), "", "1", "Wang et al. 2004"),
-        Measure("sharpness", quality.sharpness(clip, exact, truth.people), "", "1", "Brenner 1976"),
+        Measure("sharpness", quality.sharpness(clip, exact, truth.people), "", "1", GRADIENT),
         Measure(
-            "warping error", 1e3 * _mean(metrics.warping_error(clip, truth.flow, valid)), "0.001",
+            "warping error", 1e3 * mean(metrics.warping_error(clip, truth.flow, valid)), "0.001",
             "low", "Lai et al. 2018",
         ),
         Measure(
-            "flicker", _mean(metrics.flicker(clip, _still(truth))), "levels", "low",
+            "flicker", mean(metrics.flicker(clip, wall)), "levels", "low",
             "Huang et al. 2024",
         ),
     )  # fmt: skip
@@ -301,18 +302,6 @@ def _cosine(made: UInt8[np.ndarray, "T H W 3"], truth: Film) -> float:
         for frames in (made, truth.frames)
     ]
     return float(np.sum(embed_crops(crops[0]) * embed_crops(crops[1]), axis=1).mean())
-
-
-def _still(truth: Film, margin: int = 4) -> Bool[np.ndarray, "H W"]:
-    """Background in all frames, `margin` pixels away from where anybody ever is."""
-    ever = truth.people.any(axis=0).astype(np.uint8)
-    return cv2.dilate(ever, np.ones((2 * margin + 1,) * 2, np.uint8)) == 0
-
-
-def _mean(values: Float[np.ndarray, "*_n"]) -> float:
-    """Of what is known; NaN if nothing is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
 
 
 def _words(trial: Trial) -> str:

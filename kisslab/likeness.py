@@ -1,6 +1,6 @@
 """Who is seen in a clip: faces looked for where the plan has them, held against the photo.
 
-(follow_faces, likeness, Likeness, varied)
+(follow_faces, likeness, Likeness, cut_face, varied)
 """
 
 from __future__ import annotations
@@ -103,6 +103,15 @@ def likeness(
     )
 
 
+def cut_face(rgb: Pixels, points: Float[np.ndarray, "478 _d"]) -> Float[np.ndarray, "256 256 3"]:
+    """A square around a face with a border, enlarged; beyond the picture its edge goes on."""
+    side, corner = _square(points)
+    x, y = (corner + (side - 1) / 2).tolist()  # OpenCV counts from a pixel's middle
+    square = cv2.getRectSubPix(rgb.astype(np.float32, copy=False), (side, side), (x, y))
+    how = cv2.INTER_AREA if side > SIZE else cv2.INTER_CUBIC
+    return np.clip(cv2.resize(square, (SIZE, SIZE), interpolation=how), 0, 1)
+
+
 def varied(crops: Num[np.ndarray, "N 112 112 3"]) -> Float[np.ndarray, "N 112 112 3"]:
     """Mirrored, at half the pixels, a sixth darker: a stand-in for another picture of someone."""
     half = (crops.shape[2] // 2, crops.shape[1] // 2)
@@ -117,8 +126,9 @@ def _face_at(
     rgb: Pixels, places: Float[np.ndarray, "2 478 3"], person: int, detect: Detect
 ) -> Float[np.ndarray, "478 3"]:
     """The points of the face nearest to the person's place, or NaN."""
-    view, scale, corner = _cut(rgb, places[person])
-    found = detect(view).moved(1 / scale, corner).points
+    side, corner = _square(places[person])
+    scale = SIZE / side
+    found = detect(cut_face(rgb, places[person])).moved(1 / scale, corner).points
     goals = places[:, RIGID, :2].mean(axis=1)
     away = np.linalg.norm(found[:, None, RIGID, :2].mean(axis=2) - goals, axis=-1)  # face, person
     near = (away[:, person] < SIZE / 4 / scale) & (away[:, person] < away[:, 1 - person])
@@ -127,15 +137,8 @@ def _face_at(
     return found[np.where(near, away[:, person], np.inf).argmin()]
 
 
-def _cut(
-    rgb: Pixels, points: Float[np.ndarray, "478 3"]
-) -> tuple[Float[np.ndarray, "256 256 3"], float, Float[np.ndarray, "2"]]:
-    """(square around a face, its pixels per pixel, its corner in the picture)."""
+def _square(points: Float[np.ndarray, "478 _d"]) -> tuple[int, Float[np.ndarray, "2"]]:
+    """(side, upper left corner) of the square around a face with its border, pixels."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     side = max(8, round((1 + 2 * BORDER) * float((high - low).max())))
-    corner = np.round((low + high - side) / 2)
-    middle = corner + (side - 1) / 2  # OpenCV counts from a pixel's middle
-    square = cv2.getRectSubPix(rgb, (side, side), (float(middle[0]), float(middle[1])))
-    how = cv2.INTER_AREA if side > SIZE else cv2.INTER_CUBIC
-    view = np.clip(cv2.resize(square, (SIZE, SIZE), interpolation=how), 0, 1)
-    return view, SIZE / side, corner
+    return side, np.round((low + high - side) / 2)

@@ -1,6 +1,6 @@
 """How a clip looks: how steady, how sharp, how like the truth.
 
-(looks, Looks, psnr, ssim, sharpness)
+(looks, Looks, psnr, ssim, sharpness, background)
 
 Clips are in [0, 1]; `mask` says which pixels count, in all frames together.
 """
@@ -45,7 +45,8 @@ class Looks(Result):
 def looks(clip: Clip, guide: Guide, ways: Bool[np.ndarray, "T-1 H W"], truth: Clip | None) -> Looks:
     """Hold a clip's pixels against the plan's flow, the guide, and the truth where it is known."""
     flow, drawn = guide.flow[:-1].astype(np.float32), guide.frames.astype(np.float32)
-    still, people = _still(guide), guide.layers > 0
+    people = guide.layers > 0
+    still = background(people)
     known = truth is not None
     return Looks(
         ways=ways,
@@ -85,10 +86,16 @@ def ssim(clip: Clip, truth: Clip, mask: Mask) -> float:
 def sharpness(clip: Clip, truth: Clip, mask: Mask) -> float:
     """Gradient energy over that of the truth: 1 as sharp, below 1 softer, above 1 noisier.
 
-    The energy is the mean of dx^2 + dy^2 of luminance between neighbouring pixels (Brenner et al.
-    1976, in both directions).
+    The energy is the mean of dx^2 + dy^2 of luminance between neighbouring pixels (Subbarao et al.
+    1993, "energy of image gradient").
     """
     return float(_energy(clip)[mask].mean() / _energy(truth)[mask].mean())
+
+
+def background(people: Mask, margin: int = 4) -> Bool[np.ndarray, "H W"]:
+    """What is wall in all frames, more than `margin` pixels away from where anybody ever is."""
+    ever = people.any(axis=0).astype(np.uint8)
+    return cv2.dilate(ever, np.ones((2 * margin + 1,) * 2, np.uint8)) == 0
 
 
 def _energy(clip: Clip) -> Float[np.ndarray, "T H W"]:
@@ -96,9 +103,3 @@ def _energy(clip: Clip) -> Float[np.ndarray, "T H W"]:
     across = np.diff(grey, axis=2, append=grey[:, :, -1:])
     down = np.diff(grey, axis=1, append=grey[:, -1:])
     return across**2 + down**2
-
-
-def _still(guide: Guide, margin: int = 4) -> Bool[np.ndarray, "H W"]:
-    """Background in all frames, `margin` pixels away from where anybody ever is."""
-    ever = (guide.layers > 0).any(axis=0).astype(np.uint8)
-    return cv2.dilate(ever, np.ones((2 * margin + 1,) * 2, np.uint8)) == 0

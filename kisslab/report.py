@@ -1,6 +1,6 @@
 """What `measure` found: one table, one picture, and plain words on what is not as it seems.
 
-(Report, Measure, Worst)
+(Report, Measure, Worst, mean)
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from kisslab.records import Result, record
 from kisslab.video import Clip
 
 SIDES = ("left", "right")
+GRADIENT = "Subbarao et al. 1993"  # whose measure of focus our sharpness is
 # Where a clip is too good, or too bad, to be true. Set on exact studio clips and on broken copies
 # of them, see bench.reported.
 FROZEN = 0.3  # of the planned dynamic degree
@@ -111,14 +112,20 @@ class Report(Result):
         )  # fmt: skip
 
 
+def mean(values: Float[np.ndarray, "*_n"]) -> float:
+    """Of what is known; NaN if nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
 def _likeness_rows(report: Report) -> Iterator[Measure]:
     alike = report.likeness
     for p, side in enumerate(SIDES):
         bounds = f"{alike.ceiling[p]:.2f} the same person again, {alike.floor[p]:.2f} a stranger"
         arcface = "cosine, Deng et al. 2019"
-        yield Measure(f"likeness {side}", _mean(alike.own[:, p]), "cosine", bounds, arcface)
+        yield Measure(f"likeness {side}", mean(alike.own[:, p]), "cosine", bounds, arcface)
         yield Measure(f"likeness {side}, least", _least(alike.own[:, p]), "cosine", bounds, arcface)
-        margin = _mean(alike.margin[:, p])
+        margin = mean(alike.margin[:, p])
         yield Measure(f"margin {side}", margin, "cosine", "above 0: not the other one", arcface)
         yield Measure(f"found {side}", report.found[p], "share", "what the rest rests on", "count")
     name, source = "consistency (VBench-style)", "Huang et al. 2024, section 3.1"
@@ -126,39 +133,39 @@ def _likeness_rows(report: Report) -> Iterator[Measure]:
 
 
 def _movement_rows(moves: Movement) -> Iterator[Measure]:
-    planned = _mean(moves.planned_dynamic)
+    planned = mean(moves.planned_dynamic)
     yield Measure(
-        "dynamic degree (VBench-style)", _mean(moves.dynamic), "iod/s", f"planned {planned:.3g}",
+        "dynamic degree (VBench-style)", mean(moves.dynamic), "iod/s", f"planned {planned:.3g}",
         "Huang et al. 2024, flow of Kroeger et al. 2016",
     )  # fmt: skip
     yield Measure(
-        "motion smoothness (VBench-style)", _mean(moves.smoothness), "1 - MAE", "high; 1 if frozen",
+        "motion smoothness (VBench-style)", mean(moves.smoothness), "1 - MAE", "high; 1 if frozen",
         "Huang et al. 2024, interpolation of Baker et al. 2011",
     )  # fmt: skip
     planned = _rms(moves.planned_jerk)
     yield Measure("jerk", _rms(moves.jerk), "iod/s³", f"planned {planned:.3g}", "Flash, Hogan 1985")
-    planned = _mean(moves.planned_gap[moves.touching])
+    planned = mean(moves.planned_gap[moves.touching])
     yield Measure(
         "gap at contact", moves.gap_at_contact, "iod", f"planned {planned:.2g}", "distance of lips"
     )
     yield Measure("setback", moves.setback, "iod", "0: a monotone approach", "max rise of the gap")
     yield Measure(
-        "landmark error", _mean(moves.landmark_error), "iod", "low", "Sagonas et al. 2013, 300-W"
+        "landmark error", mean(moves.landmark_error), "iod", "low", "Sagonas et al. 2013, 300-W"
     )
 
 
 def _looks_rows(seen: Looks) -> Iterator[Measure]:
-    guide = 1e3 * _mean(seen.guide_warping)
+    guide = 1e3 * mean(seen.guide_warping)
     yield Measure(
-        "warping error", 1e3 * _mean(seen.warping), "0.001", f"low; the guide's {guide:.2g}",
+        "warping error", 1e3 * mean(seen.warping), "0.001", f"low; the guide's {guide:.2g}",
         "Lai et al. 2018, section 4.2",
     )  # fmt: skip
     yield Measure(
-        "flicker (VBench-style)", _mean(seen.flicker), "levels of 255", "low; 0 if frozen",
+        "flicker (VBench-style)", mean(seen.flicker), "levels of 255", "low; 0 if frozen",
         "Huang et al. 2024, temporal flickering",
     )  # fmt: skip
     sharp = _middle(seen.sharpness)
-    yield Measure("sharpness", sharp, "of the guide's", "1; above it is noise", "Brenner 1976")
+    yield Measure("sharpness", sharp, "of the guide's", "1; above it is noise", GRADIENT)
     if np.isfinite(seen.ssim):
         yield Measure("PSNR", seen.psnr, "dB", "high", "10 log10(1 / MSE), people only")
         yield Measure("SSIM", seen.ssim, "", "1", "Wang et al. 2004, people only")
@@ -166,7 +173,7 @@ def _looks_rows(seen: Looks) -> Iterator[Measure]:
 
 def _traps(report: Report) -> Iterator[str]:
     moves, seen, alike = report.movement, report.looks, report.likeness
-    moved, planned = _mean(moves.dynamic), _mean(moves.planned_dynamic)
+    moved, planned = mean(moves.dynamic), mean(moves.planned_dynamic)
     if planned > STILL_PLAN and moved < FROZEN * planned:
         yield (
             f"Frozen: what moves does so at {moved:.2g} inter-ocular distances a second where "
@@ -181,7 +188,7 @@ def _traps(report: Report) -> Iterator[str]:
         )
     facing = np.abs(report.motion.angles[..., 0]) <= FACING
     for p, side in enumerate(SIDES):
-        margin = _mean(alike.margin[facing[:, p], p])
+        margin = mean(alike.margin[facing[:, p], p])
         if margin < 0:
             yield (
                 f"Swapped: the {side} face is more like the other person's photo than like its "
@@ -228,12 +235,6 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if np.isfinite(value) else "not seen"
 
 
-def _mean(values: Float[np.ndarray, "*_n"]) -> float:
-    """Of what is known; NaN if nothing is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
 def _least(values: Float[np.ndarray, "*_n"]) -> float:
     known = values[np.isfinite(values)]
     return float(known.min()) if known.size else float("nan")
@@ -245,4 +246,4 @@ def _middle(values: Float[np.ndarray, "*_n"]) -> float:
 
 
 def _rms(values: Float[np.ndarray, "*_n"]) -> float:
-    return float(np.sqrt(_mean(np.square(values))))
+    return float(np.sqrt(mean(np.square(values))))

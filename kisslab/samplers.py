@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kisslab.records import Result, record
 
+AFRESH = 2**31  # seeds are smaller: none starts the stream of noise that another one adds
 Clip = Float[Tensor, "*clip"]
 Array = Float[np.ndarray, "*clip"]
 Denoise = Callable[[Clip, float], Clip]
@@ -80,16 +81,14 @@ def heun(denoise: Denoise, noise: Clip, sigmas: Float[Tensor, " S"]) -> Iterator
 def dpm_solver_2m(denoise: Denoise, noise: Clip, sigmas: Float[Tensor, " S"]) -> Iterator[Step]:
     """DPM-Solver++ (2M): second order from two neighbouring estimates (Lu et al. 2022, alg. 2)."""
     x, before = noise * float(sigmas[0]), None
-    ratio = 1.0  # r of the paper: this step's width in log sigma over the last one's, inverted
     levels = sigmas.log().neg().tolist()
     for index, (sigma, later) in enumerate(_pairs(sigmas)):
         clean = denoise(x, sigma)
         yield _step(index, sigma, x, clean)
-        width = levels[index + 1] - levels[index]
-        if before is None or later == 0:
-            target = clean
-        else:
-            ratio = (levels[index] - levels[index - 1]) / width
+        target = clean
+        if before is not None and later > 0:
+            # r of the paper: the last step's width in log sigma over this one's.
+            ratio = (levels[index] - levels[index - 1]) / (levels[index + 1] - levels[index])
             target = clean + (clean - before) / (2 * ratio)
         x = (later / sigma) * x + (1 - later / sigma) * target
         before = clean
@@ -99,8 +98,11 @@ def dpm_solver_2m(denoise: Denoise, noise: Clip, sigmas: Float[Tensor, " S"]) ->
 def few_step(
     denoise: Denoise, noise: Clip, sigmas: Float[Tensor, " S"], seed: int = 0
 ) -> Iterator[Step]:
-    """Denoise all the way, add less noise, again (Song et al. 2023, algorithm 1)."""
-    generator = torch.Generator().manual_seed(seed)
+    """Denoise all the way, add less noise, again (Song et al. 2023, algorithm 1).
+
+    seed: of the added noise. It may be that of `noise`: the two are independent all the same.
+    """
+    generator = torch.Generator().manual_seed(seed + AFRESH)
     x = noise * float(sigmas[0])
     for index, (sigma, later) in enumerate(_pairs(sigmas)):
         clean = denoise(x, sigma)

@@ -43,8 +43,11 @@ class Paced(Result):
 def pace(motion: Motion, faces: Faces, **options: float) -> Paced:
     """The same plan from the same start to the same end, played slower where it hurries.
 
-    options: as in `even_times`.
+    options: as in `even_times`. A plan of one frame stays as it is.
     """
+    if len(motion.gap) == 1:
+        still = np.zeros(1)
+        return Paced(motion, still, still, still)
     before = _speed(motion, faces)
     times = even_times(before, motion.fps, **options)
     paced = _at_times(motion, times)
@@ -59,8 +62,10 @@ def even_times(
     A moment at speed s in surroundings of mean speed m is given (s / m)^a of its time: what is
     faster than around it lasts longer. a = s / (s + rest) is 1 for who moves and 0 for who rests,
     so that a pause, or a kiss, keeps its time. over: seconds, deviation of the Gaussian that is the
-    surroundings. most: how many times slower or faster a moment may get.
+    surroundings. most: how many times slower or faster a moment may get. One frame has no pace.
     """
+    if len(speed) == 1:
+        return np.zeros(1)
     around = gaussian_filter1d(speed.astype(float), over * fps, mode="nearest")
     rest = max(REST * speed.mean(), 1e-9)
     ratio = np.clip((speed + rest) / (around + rest), 1 / most, most)
@@ -73,11 +78,14 @@ def even_times(
 def perceived_speed(
     flow: Float[np.ndarray, "T H W 2"], people: Bool[np.ndarray, "T H W"]
 ) -> Float[np.ndarray, " T"]:
-    """Mean length of the flow where people are, pixels per frame; 0 in frames without people."""
+    """Mean length of the flow where people are, pixels per frame; 0 in frames without people.
+
+    The last frame leads nowhere: it has the speed before it, and 0 if it is the only one.
+    """
     length = np.linalg.norm(flow.astype(np.float32), axis=-1)
     count = people.sum(axis=(1, 2))
     speed = np.sum(length * people, axis=(1, 2)) / np.maximum(count, 1)
-    speed[-1:] = speed[-2:-1]  # the last frame leads nowhere
+    speed[-1] = speed[-2] if len(speed) > 1 else 0
     return speed
 
 

@@ -155,6 +155,14 @@ def test_a_cancelled_app_starts_anew() -> None:
     assert "IndexError: list index out of range" in app.words.value  # it came that far, and says it
 
 
+def test_the_last_run_is_let_go_before_the_next_is_made() -> None:
+    held = []
+    app = quick(replace(QUICK, load=lambda path: held.append(app.run) or [][0]))
+    app.run = "the last one"
+    app.generate()
+    assert held == [None] and app.run is None
+
+
 def test_consent_is_no_matter_of_the_form_alone() -> None:
     wish = Wish((Upload("us.jpg", np.frombuffer(LEFT, np.uint8)),), False, "tender", 0.5, 0)
     with pytest.raises(ConsentError, match="tick"):

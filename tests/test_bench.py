@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kisslab.bench import run_areas
+from kisslab.bench import photo, run_areas
 from kisslab.bench.rows import row
 
 
@@ -30,6 +30,15 @@ def test_motion_is_measured_and_written(tmp_path: Path, capsys: pytest.CaptureFi
     assert written["lip_gap_planned_max"]["cases"] == 100  # 5 styles, 20 ratios of face sizes
     assert all(r.holds for r in rows), [r for r in rows if not r.holds]
     assert "lip_gap_planned_max" in capsys.readouterr().out
+
+
+def test_what_a_first_use_waits_for_is_timed_beside_the_bare_import(monkeypatch) -> None:
+    waits = {"import kisslab": 0.1, "from kisslab import Pipeline": 3.0}
+    monkeypatch.setattr(photo, "bad_photos", lambda folder: [])
+    monkeypatch.setattr(photo, "_import_seconds", waits.__getitem__)
+    found = {row.name: (row.value, row.bound) for row in photo.measure()}
+    assert found["import_seconds"] == (0.1, "<= 0.5")
+    assert found["import_pipeline_seconds"] == (3.0, "")
 
 
 def test_unknown_areas_are_named() -> None:

@@ -9,20 +9,30 @@ import numpy as np
 import people
 import pytest
 import torch
+from insightface.app import FaceAnalysis
 from tiny import tiny_conditions, tiny_model
 
 from kisslab import zoo
-from kisslab.bench.judged import enlarged, face_print, found
+from kisslab.bench import judged, models
+from kisslab.bench.judged import face_print, found
 from kisslab.bench.made import FRAMES, Attempt, Kiss, attempt, kiss
-from kisslab.bench.models import bare, spatial_only, studio_rows, weight_rows
+from kisslab.bench.models import (
+    bare,
+    judge_rows,
+    spatial_only,
+    step_rows,
+    studio_rows,
+    weight_rows,
+)
 from kisslab.bench.studio import judge
 from kisslab.composite import Composite
 from kisslab.faces import Faces
 from kisslab.guide import Guide
 from kisslab.kiss import Denoiser, sample
+from kisslab.likeness import cut_face
 from kisslab.photo import load_photo
 from kisslab.plan import plan_kiss
-from kisslab.quality import psnr, sharpness, ssim
+from kisslab.quality import background, psnr, sharpness, ssim
 from kisslab.train.lessons import Case
 
 EVERYWHERE = np.ones((3, 40, 48), bool)
@@ -67,6 +77,14 @@ def test_sharpness_falls_with_blur_and_grows_as_contrast_squared() -> None:
     assert sharpness(truth, truth, EVERYWHERE) == 1
     assert sharpness(blurred, truth, EVERYWHERE) < 0.5
     assert sharpness(2 * truth, truth, EVERYWHERE) == pytest.approx(4, rel=1e-4)
+
+
+def test_background_is_wall_in_all_frames_and_away_from_people() -> None:
+    someone = np.zeros((2, 40, 48), bool)
+    someone[0, 20, 20] = someone[1, 20, 30] = True
+    y, x = np.mgrid[:40, :48]
+    near = (np.abs(y - 20) <= 4) & ((np.abs(x - 20) <= 4) | (np.abs(x - 30) <= 4))
+    np.testing.assert_array_equal(background(someone), ~near)
 
 
 def test_without_its_layers_of_time_a_network_sees_one_frame() -> None:
@@ -146,6 +164,37 @@ def test_studio_figures_of_a_clip_with_a_known_error() -> None:
     assert figures["psnr_cross_dissolve"].value < 20
 
 
+def test_few_steps_are_held_to_what_many_gain_over_the_guide(monkeypatch) -> None:
+    """Clips between guide and truth: SSIM alone calls a single step nearly as good as 32."""
+    case = drawn_case()
+    truth, guide = case.truth / np.float32(255), case.guide.frames
+
+    def painted(guide_, conditions, model, steps: int) -> np.ndarray:
+        return truth + (guide - truth) * np.float32(2.0**-steps)
+
+    default = Attempt(case, tiny_conditions(4), painted(None, None, None, 4))
+    monkeypatch.setattr(models, "repaint", painted)
+    figures = {row.name: row for row in step_rows([default], tiny_model())}
+    values = {name: row.value for name, row in figures.items()}
+    gains = {n: values[f"ssim_steps_{n}"] - ssim(guide, truth, case.people) for n in (1, 4, 32)}
+    assert values["steps4_over_steps32_gain"] == pytest.approx(gains[4] / gains[32])
+    assert values["steps1_over_steps32_gain"] == pytest.approx(gains[1] / gains[32])
+    assert values["steps1_over_steps32_gain"] < 0.97 < values["steps4_over_steps32_gain"]
+    assert figures["steps4_over_steps32_gain"].bound == ">= 0.97"
+    away = {n: 0.1 * (2.0**-n - 2.0**-32) for n in (1, 4)}  # the guide is 0.1 too bright
+    for steps, by in away.items():
+        found = values[f"steps{steps}_to_steps32_psnr"]
+        assert found == pytest.approx(-20 * np.log10(by), abs=1e-2)
+
+
+def test_what_gains_nothing_is_no_measure_of_few_steps(monkeypatch) -> None:
+    case = drawn_case()
+    monkeypatch.setattr(models, "repaint", lambda guide, told, model, steps: guide.frames)
+    made = Attempt(case, tiny_conditions(4), case.truth / np.float32(255))
+    figures = {row.name: row for row in step_rows([made], tiny_model())}
+    assert not figures["steps4_over_steps32_gain"].holds
+
+
 def test_only_where_the_truth_is_known_counts() -> None:
     case = drawn_case()
     case = replace(case, graded=np.array([False, True, True, True]))
@@ -207,17 +256,49 @@ def test_a_kiss_of_two_photographs_and_the_faces_looked_for_in_it() -> None:
     assert 0 < due.sum() < due.size
 
 
+def test_turned_faces_are_judged_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second turned face is not found, and the others are less like their source."""
+    pair = drawn_kiss()
+    facing = (np.abs(pair.motion.angles[..., 0]) <= 30).ravel()
+    given = np.where(facing, 0.9, 0.5)
+    given[np.flatnonzero(~facing)[1::2]] = np.nan
+    cosines = iter([1.0, 1.0, *given])  # both sources, then face after face
+    prints = (None if np.isnan(c) else np.array([c, 0.0]) for c in cosines)
+    monkeypatch.setattr(judged, "face_print", lambda *_: next(prints))
+    monkeypatch.setattr(models, "judge", lambda: object.__new__(FaceAnalysis))
+    monkeypatch.setattr(models, "attempt_likeness", lambda *_: np.ones((1, 2)))
+    made = Attempt(drawn_case(), tiny_conditions(4), pair.frames[:4])
+    figures = {row.name: row for row in judge_rows([made], [pair])}
+    turned = (~facing).sum()
+    assert 1 < turned < facing.size and figures["judge_found_turned"].cases == turned
+    assert figures["judge_found_turned"].value == pytest.approx((turned - turned // 2) / turned)
+    assert figures["judge_identity_mean_turned"].value == pytest.approx(0.5)
+    assert figures["judge_identity_mean"].value == pytest.approx(0.9)
+    assert figures["judge_identity_min"].value == pytest.approx(0.9)
+    assert not figures["judge_identity_mean_turned"].bound
+
+
 def test_an_enlarged_face_lies_in_the_middle_with_a_border() -> None:
     rgb = np.zeros((90, 120, 3), np.float32)
     rgb[30:70, 10:50] = 1
     points = people.face_points((30, 50), 40)[:, :2]
-    points = np.clip(points, [10, 30], [49, 69])
-    crop = enlarged(rgb, points)
+    points = np.clip(points, [10, 30], [50, 70])
+    crop = cut_face(rgb, points)
     inside = np.argwhere(crop[..., 0] > 0.5)
-    np.testing.assert_allclose(inside.min(0), 256 * 0.25 / 1.5, atol=6)  # 0.25 + 1 + 0.25
-    np.testing.assert_allclose(inside.max(0), 256 * 1.25 / 1.5, atol=6)
-    beside = enlarged(rgb, points - np.array([30, 0]))  # beyond the picture its edge goes on
+    np.testing.assert_allclose(inside.min(0), 256 * 0.25 / 1.5, atol=2)  # 0.25 + 1 + 0.25
+    np.testing.assert_allclose(inside.max(0), 256 * 1.25 / 1.5, atol=2)
+    beside = cut_face(rgb, points - np.array([30, 0]))  # beyond the picture its edge goes on
     assert beside.shape == (256, 256, 3) and np.isfinite(beside).all()
+
+
+def test_a_cut_out_face_is_not_shifted() -> None:
+    """Of a picture that says where its pixels were, in a square that is not resized."""
+    y, x = np.mgrid[:400, :400] + 0.5
+    ruler = (np.stack([x, y, 0 * x], axis=-1) / 400).astype(np.float32)
+    points = np.zeros((478, 2)) + 200
+    points[:2] = [[200 - 256 / 3, 200], [200 + 256 / 3, 200]]  # with borders 256 wide
+    middle = cut_face(ruler, points)[..., :2].mean(axis=(0, 1)) * 400
+    np.testing.assert_allclose(middle, 200, atol=0.01)
 
 
 def test_the_judge_knows_a_face_at_its_place(models: Path) -> None:

@@ -12,10 +12,10 @@ from kisslab.bench import peers
 from kisslab.bench.inputs import small_couple
 from kisslab.bench.peers import against, bare_diffusers, bare_mediapipe, piecewise_affine
 from kisslab.bench.rows import row
-from kisslab.bench.speed import _conditions, write_plot
+from kisslab.bench.speed import FRAMES, _conditions, write_plot
 from kisslab.contact import planned_points
 from kisslab.faces import find_faces
-from kisslab.kiss import LONGEST, load_kiss, sample
+from kisslab.kiss import LONGEST, WINDOW, load_kiss, sample
 from kisslab.photo import load_photo, photo_from_array
 from kisslab.plan import plan_kiss
 
@@ -23,6 +23,38 @@ from kisslab.plan import plan_kiss
 def test_a_ratio_is_ours_over_theirs() -> None:
     ratio = against(lambda: time.sleep(0.06), lambda: time.sleep(0.03))
     assert ratio == pytest.approx(2, rel=0.2)
+
+
+def test_a_ratio_is_scaled_where_theirs_is_a_part_of_the_work() -> None:
+    ratio = against(lambda: time.sleep(0.06), lambda: time.sleep(0.03), scale=0.25, rounds=2)
+    assert ratio == pytest.approx(0.5, rel=0.2)
+
+
+def test_all_that_is_compared_ran_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def turns(ours, theirs, scale=1.0, rounds=peers.ROUNDS) -> float:
+        asked.append(scale)
+        return 7.0
+
+    monkeypatch.setattr(peers, "against", turns)
+    monkeypatch.setattr(peers, "best_seconds", lambda act: 0.24)
+    monkeypatch.setattr(peers, "UNetSpatioTemporalConditionModel", torch.nn.Identity)
+    rows = [*peers.guide_rows(), *peers.network_rows(tiny_conditions(), tiny_model())]
+    found = {one.name: one.value for one in rows}
+    assert found.pop("guide_frame_ms") == pytest.approx(10)
+    work = found.pop("network_gflop")
+    assert found == dict.fromkeys(
+        ("guide_over_piecewise_affine", "guide_over_remap", "flops_of_peak", "svd_times_slower"),
+        7.0,
+    )
+    peak = 2 * peers.PEAK**3 / 1e9
+    assert asked == pytest.approx([1 / 24, 1 / 24, work / peak, 1.0])
+    assert not rows[-1].bound  # a small network is faster than a large one, that is no feat
+
+
+def test_growth_with_frames_is_seen_beyond_one_window() -> None:
+    assert sum(frames > WINDOW for frames in FRAMES) >= 2 <= sum(n <= WINDOW for n in FRAMES)
 
 
 def test_the_loop_of_diffusers_ends_where_ours_does() -> None:

@@ -86,6 +86,17 @@ def test_students_get_neither_solutions_nor_outputs_and_keep_their_work(tmp_path
         student_copy(path, tmp_path / "class")
 
 
+def test_an_answer_does_not_grade_itself(tmp_path) -> None:
+    """The reader's cell names the check and shows a verdict of its own before the real one does."""
+    own = STUB + '\nVerdict("1", True, "Well done.")  # check("1"'
+    notebook = nbformat.read(write(tmp_path / "n.ipynb", own), as_version=4)
+    _, answer, checked, _ = notebook.cells
+    for cell, shown in ((answer, check("1", 8, 8)), (checked, check("1", None, 8))):
+        cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": repr(shown)})]
+    (verdict,) = classroom.verdicts(notebook)
+    assert not verdict.passed and "Nothing came back" in verdict.words
+
+
 @pytest.mark.slow
 def test_grading_runs_the_answer_and_not_the_students_checks(tmp_path) -> None:
     original = write(tmp_path / "n.ipynb")

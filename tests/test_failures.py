@@ -14,6 +14,7 @@ from kisslab.bench import difficulty
 from kisslab.faces import FaceError, Faces
 from kisslab.failures import Forecast, Trial, face_errors, film_measures, load_curves, try_case
 from kisslab.photo import Photo
+from kisslab.plan import plan_kiss
 from kisslab.records import Result
 from kisslab.studio.hard import AWAY, FAR, KINDS, TILT, HardCase, hard_case, to_contact
 
@@ -142,11 +143,22 @@ def test_a_plan_to_the_contact_has_an_even_pace(weak) -> None:
     assert motion.fps * 5 <= 24 * 2.5
 
 
+def test_more_frames_than_there_are_until_the_contact_are_a_plain_error(weak) -> None:
+    faces = weak["profile"].faces
+    most = plan_kiss(faces).contact
+    assert len(to_contact(faces, most).gap) == most
+    for frames in (0, most + 1):
+        with pytest.raises(ValueError, match=f"frames={frames}: give 1 to {most}"):
+            to_contact(faces, frames)
+
+
 def test_unknown_kinds_and_strengths_are_plain_errors() -> None:
     with pytest.raises(ValueError, match="kind='rain': there are profile, covered mouth"):
         hard_case("rain", 0.5, SEED)
     with pytest.raises(ValueError, match=r"strength=1\.5: give 0"):
         hard_case("profile", 1.5, SEED)
+    with pytest.raises(ValueError, match="size=85: give at least 86 pixels"):
+        hard_case("profile", 0.5, SEED, size=85)
     with pytest.raises(ValueError, match="kind='rain'"):
         load_curves("rain")
 
@@ -269,6 +281,8 @@ def test_packaged_curves_get_worse(kind: str) -> None:
     assert curves.kind == kind and curves.pictures.shape[:2] == (len(curves.strengths), 3)
     assert curves.errors[-1] > curves.errors[0]
     assert curves.difficulty[-1] > curves.difficulty[0]
+    assert spearmanr(curves.strengths, curves.difficulty).statistic >= 0.8  # one exchange of five
+    assert spearmanr(curves.strengths, curves.errors).statistic >= 0.6
     assert curves["SSIM"].shape == curves.strengths.shape
     with pytest.raises(KeyError, match="no measure 'beauty'; there are identity"):
         curves["beauty"]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler, HeunDiscreteScheduler
 
+from kisslab.noise import independent_noise
 from kisslab.samplers import dpm_solver_2m, euler, exact, few_step, heun, karras_sigmas
 
 SIGMAS = karras_sigmas(12, 0.05, 5.0)
@@ -80,6 +81,16 @@ def test_ends_on_a_clip_of_the_world(sampler):
     found = last(sampler(exact(CLIPS), NOISE, karras_sigmas(32, 0.02, 5.0)))
     nearest = (CLIPS - found).flatten(1).norm(dim=1).min()
     assert nearest < 1e-3 * CLIPS[0].norm()
+
+
+def test_added_noise_is_independent_of_the_first_of_that_seed():
+    shape = (4, 8, 16, 16)
+    noise = independent_noise(shape, seed=0)
+    first, second = few_step(lambda x, _: 0 * x, noise, torch.tensor([8.0, 2.0, 0.0]), seed=0)
+    added = (second.noisy - first.clean) / 2
+    assert np.std(added) == pytest.approx(1, abs=0.05)
+    together = np.corrcoef(added.ravel(), noise.numpy().ravel())[0, 1]
+    assert abs(together) < 0.05  # chance: 0.011
 
 
 def test_steps_tell_what_happened():

@@ -68,6 +68,16 @@ def test_even_speed_and_no_speed_stay_as_they_are() -> None:
         np.testing.assert_allclose(even_times(speed, 24.0), np.arange(20), atol=1e-9)
 
 
+def test_one_frame_stays_as_it_is(faces: Faces) -> None:
+    one = plan_kiss(faces).pick([3])
+    paced = pace(one, faces)
+    assert paced.motion is one
+    np.testing.assert_array_equal(paced.times, [0])
+    np.testing.assert_array_equal(even_times(np.array([3.0]), 24.0), [0])
+    flow, people_ = np.ones((1, 8, 10, 2), np.float32), np.ones((1, 8, 10), bool)
+    np.testing.assert_array_equal(perceived_speed(flow, people_), [0])
+
+
 def test_a_fast_moment_lasts_longer_and_no_longer_than_allowed() -> None:
     speed = np.ones(49)
     speed[24] = 30

@@ -7,7 +7,6 @@ its network. All of it needs a GPU.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from kisslab.backends import (
     WanVideoToVideo,
 )
 from kisslab.bench.backends import load_tiny, small_records
+from kisslab.bench.costs import seconds
 from kisslab.bench.rows import Row, row
 
 SMALL_WAN = {"num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960,
@@ -102,7 +102,7 @@ def memory_and_overhead(backend: Backend, records: tuple[Any, ...]) -> tuple[flo
     ways = (lambda: list(backend(*records, **SETTINGS)), lambda: backend.pipe(**bare))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    ours, theirs = (min(_seconds(way) for _ in range(3)) for way in ways)
+    ours, theirs = (min(seconds(way) for _ in range(3)) for way in ways)
     memory = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
     return memory, ours / theirs - 1
 
@@ -115,11 +115,3 @@ def _network(backend: Backend) -> nn.Module:
 def _shallow(config: dict[str, Any]) -> dict[str, Any]:
     """The same widths with one layer."""
     return {"num_layers": 1, "vace_layers": [0]} if "vace_layers" in config else {"num_layers": 1}
-
-
-def _seconds(way: Any) -> float:
-    start = time.perf_counter()
-    way()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start

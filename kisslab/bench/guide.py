@@ -1,8 +1,7 @@
-"""Area guide: ten pairs made, speed, scaling, and what the demo costs. (measure, demo_cost)"""
+"""Area guide: ten pairs made, speed, scaling, and what the demo costs. (measure)"""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kisslab import zoo
+from kisslab.bench.costs import demo_rows
 from kisslab.bench.inputs import portraits
 from kisslab.bench.rows import Row, row
 from kisslab.composite import Composite, compose
@@ -27,7 +27,7 @@ PAIRS = 10
 
 
 def measure() -> Iterator[Row]:
-    """pairs_made, guide_fps_512x384, guide_scaling_exponent, demo_peak_memory_gb, demo_seconds."""
+    """pairs_made, guide_fps_512x384, guide_scaling_exponent, demo_seconds, demo_peak_memory_gb."""
     with tempfile.TemporaryDirectory() as folder:
         made = sum(_made(a, b, Path(folder)) for a, b in _pairs())
         yield row("pairs_made", made, "clips", f"= {PAIRS}", PAIRS)
@@ -41,28 +41,7 @@ def measure() -> Iterator[Row]:
     yield row("guide_scaling_exponent_frames", frames, "", "<= 1.1", 4)
     yield row("guide_scaling_exponent_pixels", pixels, "", "<= 1.1", 4)
     yield row("guide_scaling_exponent", max(frames, pixels), "", "<= 1.1", 8)
-    memory, seconds = demo_cost()
-    yield row("demo_peak_memory_gb", memory, "GB", "<= 1.5", 1)
-    yield row("demo_seconds", seconds, "s", "", 1)
-
-
-def demo_cost() -> tuple[float, float]:
-    """(peak resident memory in GB, seconds) of `kisslab demo` in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "kisslab.cli",
-            "demo",
-            "-o",
-            str(Path(folder) / "kiss.mp4"),
-        ]
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise RuntimeError(f"kisslab demo ended with status {status}")
-        return usage.ru_maxrss / 1e6, time.perf_counter() - start
+    yield from demo_rows()
 
 
 def _pairs() -> list[tuple[Path, Path]]:

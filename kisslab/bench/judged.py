@@ -1,13 +1,12 @@
 """Faces in clips as others see them: a landmarker, and a recogniser that trained nothing of ours.
 
-(found, kiss_likeness, attempt_likeness, face_print, enlarged, in_middle)
+(found, kiss_likeness, attempt_likeness, face_print, in_middle)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 from insightface.app import FaceAnalysis
 from jaxtyping import Bool, Float
@@ -15,9 +14,9 @@ from jaxtyping import Bool, Float
 from kisslab.bench.made import Attempt, Kiss
 from kisslab.contact import planned_points
 from kisslab.faces import Faces
+from kisslab.likeness import SIZE, cut_face
 from kisslab.show import to_uint8
 
-SIZE = 256  # pixels of a square that is cut around a face
 Pixels = Float[np.ndarray, "H W 3"]
 Points = Float[np.ndarray, "478 _d"]
 Print = Float[np.ndarray, " D"]
@@ -28,16 +27,15 @@ def found(kiss: Kiss, detect: Callable[[Pixels], Faces], most_yaw: float) -> lis
     places = planned_points(kiss.motion, kiss.couple.faces)
     out = []
     for t, person in np.argwhere(np.abs(kiss.motion.angles[..., 0]) <= most_yaw):
-        boxes = detect(enlarged(kiss.frames[t], places[t, person])).boxes
+        boxes = detect(cut_face(kiss.frames[t], places[t, person])).boxes
         out.append(bool(in_middle(boxes).any()))
     return out
 
 
-def kiss_likeness(judge: FaceAnalysis, kiss: Kiss, most_yaw: float) -> Float[np.ndarray, "N 2"]:
-    """Cosine of each face to its own source photo's and to the other person's.
+def kiss_likeness(judge: FaceAnalysis, kiss: Kiss) -> Float[np.ndarray, "T 2 2"]:
+    """Cosine of each face to its own source photo's (0) and to the other person's (1).
 
-    Of frames in which it is planned to be turned by at most `most_yaw` degrees and the judge finds
-    it. ValueError: the judge finds no face in a source photo.
+    NaN where the judge finds no face. ValueError: it finds none in a source photo.
     """
     couple = kiss.couple
     sources = [
@@ -47,12 +45,12 @@ def kiss_likeness(judge: FaceAnalysis, kiss: Kiss, most_yaw: float) -> Float[np.
     if any(source is None for source in sources):
         raise ValueError(f"no face for the judge in {[photo.path for photo in couple.sources]}")
     places = planned_points(kiss.motion, couple.faces)
-    out = []
-    for t, person in np.argwhere(np.abs(kiss.motion.angles[..., 0]) <= most_yaw):
+    out = np.full((*places.shape[:2], 2), np.nan)
+    for t, person in np.ndindex(places.shape[:2]):
         face = face_print(judge, kiss.frames[t], places[t, person])
         if face is not None:
-            out.append([face @ sources[person], face @ sources[1 - person]])
-    return np.array(out).reshape(-1, 2)
+            out[t, person] = face @ sources[person], face @ sources[1 - person]
+    return out
 
 
 def attempt_likeness(judge: FaceAnalysis, attempt: Attempt) -> Float[np.ndarray, "N 2"]:
@@ -72,27 +70,14 @@ def attempt_likeness(judge: FaceAnalysis, attempt: Attempt) -> Float[np.ndarray,
 
 def face_print(judge: FaceAnalysis, rgb: Pixels, points: Points) -> Print | None:
     """The judge's unit vector of the face that its own detector finds at `points`, if it does."""
-    crop = to_uint8(enlarged(rgb, points))
+    crop = to_uint8(cut_face(rgb, points))
     faces = judge.get(np.ascontiguousarray(crop[..., ::-1]))
     boxes = np.array([face.bbox for face in faces]).reshape(-1, 4)
     near = np.flatnonzero(in_middle(boxes))
     return faces[near[0]].normed_embedding if len(near) else None
 
 
-def enlarged(rgb: Pixels, points: Points, border: float = 0.25) -> Float[np.ndarray, "256 256 3"]:
-    """A square around a face with a border of that share of its size on each side, enlarged.
-
-    (Detectors want some margin around a face, and not too small a one.)
-    """
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    side = max(8, round((1 + 2 * border) * float((high - low).max())))
-    x, y = (low + high) / 2
-    crop = cv2.getRectSubPix(rgb.astype(np.float32), (side, side), (float(x), float(y)))
-    how = cv2.INTER_AREA if side > SIZE else cv2.INTER_CUBIC
-    return np.clip(cv2.resize(crop, (SIZE, SIZE), interpolation=how), 0, 1)
-
-
 def in_middle(boxes: Float[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
-    """Which boxes in an enlarged crop are the face it was cut around, not its partner's."""
+    """Which boxes in a cut-out face's square are the face it was cut around, not its partner's."""
     away = (boxes[:, :2] + boxes[:, 2:]) / 2 - SIZE / 2
     return np.abs(away).max(axis=1, initial=0) < SIZE / 4

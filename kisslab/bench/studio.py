@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from jaxtyping import Float
 from torch.nn import functional as F
 
 from kisslab import anatomy
+from kisslab.bench.costs import peak_gb
 from kisslab.bench.killed import kill_busy_worker, kill_run, lost, wait_for
 from kisslab.bench.rows import Row, row
 from kisslab.cluster import local_cluster
@@ -287,7 +287,7 @@ def _peak_memory() -> float:
 
 def _draw_and_weigh() -> float:
     render(couple_portrait(sample_couple(HELD_OUT), size=512))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return peak_gb()
 
 
 def _warp(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ MUG = 0.85  # inter-ocular distances: half the width of what is held before the 
 FAR = 4.0  # times smaller
 TILT = 45.0  # degrees that the camera leans
 ABOVE = 28.0  # degrees from which one of two portraits was taken
+LEAST = math.ceil(SHORTEST * 4 / 3)  # pixels of width: a couple's picture is 3/4 as high
 ROOM = 1.45  # times larger a picture is drawn so that a tilted one has no empty corners
 
 
@@ -82,20 +83,27 @@ def hard_case(
 ) -> HardCase:
     """A couple who does not exist, in a photo that is hard in one way, to a known degree.
 
-    kind: one of KINDS; strength: 0 to 1; frames: of the truth; size: its width, pixels. ValueError
-    for another kind or strength.
+    kind: one of KINDS; strength: 0 to 1; frames: of the truth, as in `to_contact`; size: its width,
+    pixels, at least LEAST. ValueError for another kind, strength, size or number of frames.
     """
     if kind not in MAKERS:
         raise ValueError(f"kind={kind!r}: there are {', '.join(KINDS)}")
     if not 0 <= strength <= 1:
         raise ValueError(f"strength={strength}: give 0 (nothing is wrong) to 1")
+    if size < LEAST:
+        raise ValueError(f"size={size}: give at least {LEAST} pixels")
     case = MAKERS[kind](_couple(seed, size), float(strength), frames)
     return replace(case, kind=kind, strength=float(strength), seed=seed)
 
 
 def to_contact(faces: Faces, frames: int = 6) -> Motion:
-    """A tender kiss until the middle of its contact, in a few frames of even pace."""
+    """A tender kiss until the middle of its contact, in a few frames of even pace.
+
+    ValueError: there are not as many frames until then.
+    """
     whole = plan_kiss(faces)
+    if not 1 <= frames <= whole.contact:
+        raise ValueError(f"frames={frames}: give 1 to {whole.contact}, the frame of the contact")
     stride = whole.contact // frames
     chosen = [whole.contact - stride * k for k in reversed(range(frames))]
     return replace(whole.pick(chosen), fps=whole.fps / stride)
