@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from kisslab.contact import planned_points
-from kisslab.identity import TEMPLATE
+from kisslab.identity import TEMPLATE, embed_crops
 from kisslab.mesh import KEY_POINTS
 from kisslab.train.card import Card, write_card
-from kisslab.train.identity import lesson_gallery
+from kisslab.train.gallery import lesson_gallery
+from kisslab.train.identity import Embedder, export, turn_to
 from kisslab.train.lessons import Lesson, photograph_case, photograph_stills, studio_case
 from kisslab.train.loop import Recipe, fit, seconds_spent
 from kisslab.train.pictures import crops, held_out, photographs, varied
@@ -156,3 +157,24 @@ def test_both_people_of_a_lesson_are_cut_out_by_their_own_points(tmp_path: Path)
     assert gallery.person.tolist() == [0, 0, 1, 1]
     centres = gallery.rgba[:, 66:78, 66:78]
     assert (centres[:2] == [80, 80, 80, 255]).all() and (centres[2:] == [200, 200, 200, 255]).all()
+
+
+def test_vectors_are_turned_to_older_ones_and_cosines_stay() -> None:
+    rng = np.random.default_rng(4)
+    old, turn = rng.normal(size=(60, 8)), np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    new = old @ turn
+    found = turn_to(old, new)
+    np.testing.assert_allclose(new @ found, old, atol=1e-10)
+    np.testing.assert_allclose(found @ found.T, np.eye(8), atol=1e-10)
+
+
+def test_the_exported_network_gives_turned_vectors(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    embedder = Embedder(16).eval()
+    turn = np.linalg.qr(np.random.default_rng(5).normal(size=(16, 16)))[0]
+    crops = np.random.default_rng(6).integers(0, 255, (3, 112, 112, 3), np.uint8)
+    plain, turned = (
+        embed_crops(crops, export(embedder, tmp_path / name, by))
+        for name, by in (("plain", None), ("turned", turn))
+    )
+    np.testing.assert_allclose(plain @ turn, turned, atol=5e-3)  # weights in half precision

@@ -13,7 +13,8 @@ from kisslab.bench.rows import Row, row
 from kisslab.bench.studio import HELD_OUT
 from kisslab.identity import OURS, embed_crops
 from kisslab.studio.dataset import Views, write_views
-from kisslab.train.identity import accepted, photo_gallery, studio_gallery
+from kisslab.train.gallery import photo_gallery, studio_gallery
+from kisslab.train.identity import accepted
 
 UNSEEN = range(HELD_OUT, HELD_OUT + 64)
 

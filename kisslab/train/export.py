@@ -1,4 +1,4 @@
-"""Networks as ONNX files with half-size weights. (plain, settled, fused, export)"""
+"""Networks as ONNX files with half-size weights. (plain, settled, fused, export, halved)"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SMALLEST = 64  # numbers; smaller tensors stay as they are
@@ -24,7 +25,7 @@ def plain(net: nn.Module, trained: nn.Module) -> nn.Module:
 
 def settled(net: nn.Module, batches: list[torch.Tensor]) -> nn.Module:
     """Normalisation statistics of the averaged weights: training kept those of the last ones."""
-    layers = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    layers = [m for m in net.modules() if isinstance(m, _NormBase)]
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # plain mean over all batches
@@ -51,13 +52,12 @@ def export(net: nn.Module, example: torch.Tensor, path: Path, names: list[str]) 
     path.parent.mkdir(parents=True, exist_ok=True)
     program = torch.onnx.export(net, (example,), input_names=["input"], output_names=names,
                                 dynamo=True, opset_version=18)  # fmt: skip
-    model = program.model_proto
-    _halve(model)
+    model = halved(program.model_proto)
     onnx.checker.check_model(model)
     onnx.save_model(model, str(path))
 
 
-def _halve(model: onnx.ModelProto) -> None:
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     """Weights as float16, cast where they are used; runtimes fold the casts when they load."""
     casts = []
     for tensor in model.graph.initializer:
@@ -71,3 +71,4 @@ def _halve(model: onnx.ModelProto) -> None:
         casts.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT))
     for cast in reversed(casts):
         model.graph.node.insert(0, cast)
+    return model

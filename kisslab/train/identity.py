@@ -1,159 +1,31 @@
 """Trains kisslab-id: `accelerate launch -m kisslab.train.identity`.
 
-(Gallery, studio_gallery, lesson_gallery, photo_gallery, turned, draw, Embedder, ArcFace, losses,
-settle, export, accepted, main)
+(Embedder, ArcFace, losses, export, turn_to, accepted, main)
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import onnx
 import torch
 import typer
-from einops import rearrange
-from jaxtyping import Float, Int, UInt8
-from onnx import numpy_helper
+from jaxtyping import Float, Int
+from scipy.linalg import orthogonal_procrustes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kisslab.cutout import cut_out
-from kisslab.faces import Faces, face_detector
-from kisslab.head import build_head
-from kisslab.identity import OURS, SIDE, TEMPLATE, embed_crops, five_points, similarity
-from kisslab.photo import Photo, load_photo
-from kisslab.raster import rasterize
-from kisslab.records import Result, record
-from kisslab.studio.dataset import Views
+from kisslab.identity import OURS, SIDE, embed_crops
 from kisslab.train.card import Card, write_card
-from kisslab.train.lessons import Lesson
+from kisslab.train.export import halved, settled
+from kisslab.train.gallery import draw, lesson_gallery, photo_gallery, studio_gallery
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
-from kisslab.train.pictures import photographs, read_views, varied
+from kisslab.train.pictures import read_views
 
-MARGIN = 16  # pixels around a stored crop, for alignment that misses
-CANVAS = SIDE + 2 * MARGIN
-EYES_APART = 35.2  # pixels between the eye centres of TEMPLATE
-YAWS = (-36.0, -18.0, 18.0, 36.0)  # degrees by which a photographed head is turned
 PATH = Path("models") / OURS / "kisslab_id.onnx"  # in an insightface root
-
-
-@record
-class Gallery(Result):
-    """Aligned faces with their outlines, and whose they are. N pictures."""
-
-    rgba: UInt8[np.ndarray, "N 144 144 4"]  # alpha: 255 person, 0 background
-    person: Int[np.ndarray, " N"]
-    yaw: Float[np.ndarray, " N"]  # degrees; NaN: unknown
-
-    def joined(self, other: Gallery) -> Gallery:
-        """Both; the other's people come after these."""
-        start = self.person.max() + 1
-        return Gallery(
-            rgba=np.concatenate([self.rgba, other.rgba]),
-            person=np.concatenate([self.person, other.person + start]),
-            yaw=np.concatenate([self.yaw, other.yaw]),
-        )
-
-    @property
-    def crops(self) -> UInt8[np.ndarray, "N 112 112 3"]:
-        """The middle of every picture, as `identity.align` cuts it."""
-        return self.rgba[:, MARGIN:-MARGIN, MARGIN:-MARGIN, :3]
-
-
-def studio_gallery(people: list[Views]) -> Gallery:
-    """Every view of every studio person."""
-    rows = [
-        (_cut(np.dstack([rgb, np.where(parts > 0, 255, 0).astype(np.uint8)]), points), k, turn[0])
-        for k, views in enumerate(people)
-        for rgb, parts, points, turn in zip(
-            views.rgb, views.parts, views.points, views.angles, strict=True
-        )
-    ]
-    return _gallery(rows)
-
-
-def lesson_gallery(paths: list[Path], every: int = 2) -> Gallery:
-    """Both people of kissing studio couples (lessons of the kiss model), every few frames."""
-    rows = []
-    for k, lesson in enumerate(Lesson.load(path) for path in paths):
-        outlines = np.where(lesson.people, 255, 0).astype(np.uint8)[..., None]
-        frames = np.concatenate([lesson.truth, outlines], axis=-1)
-        for person in (0, 1):
-            points = lesson.points[:, person].astype(float)
-            rows += [
-                (_cut(frames[t], points[t]), 2 * k + person, np.nan)
-                for t in range(0, len(frames), every)
-            ]
-    return _gallery(rows)
-
-
-def photo_gallery(folder: str | Path, cache: str | Path, *, held: bool) -> Gallery:
-    """Every photograph is a person of its own, seen as it is and turned by YAWS.
-
-    cache: a folder that keeps what is done, photograph by photograph. Photographs without a face,
-    or with one that can't be cut out, are left out.
-    """
-    Path(cache).mkdir(parents=True, exist_ok=True)
-    kept = []
-    with face_detector() as detect:
-        for path in photographs(folder, held=held):
-            done = Path(cache) / f"{path.stem}.npz"
-            if not done.exists():
-                _photo_views(load_photo(path, max_side=224), detect).save(done)
-            kept.append(Gallery.load(done))
-    rows = [
-        (rgba, k, float(yaw))
-        for k, views in enumerate(views for views in kept if len(views.rgba))
-        for rgba, yaw in zip(views.rgba, views.yaw, strict=True)
-    ]
-    return _gallery(rows)
-
-
-def turned(
-    photo: Photo, faces: Faces, yaws: tuple[float, ...] = YAWS
-) -> Iterator[tuple[UInt8[np.ndarray, "H W 4"], Float[np.ndarray, "478 3"]]]:
-    """The first person's head turned by each yaw (degrees): picture with alpha, and its points.
-
-    As the guide turns heads (Head.turned), before the photo's own background. FaceError: the person
-    can't be cut out.
-    """
-    cutout = cut_out(photo, faces)
-    head = build_head(cutout, faces, 0)
-    inner = slice(cutout.margin, -cutout.margin)
-    for yaw in yaws:
-        goal = np.clip(head.angles[0] + yaw, -50, 50)  # beyond, the photo has no texture
-        turn = head.turned(np.array([goal, *head.angles[1:]]))
-        placed = np.einsum("nij,nj->ni", turn[head.row], head.vertices - head.pivot) + head.pivot
-        seen, _, cover = rasterize(
-            placed, head.texels, head.solid, head.fringe, head.alpha, head.alpha.shape[::-1]
-        )
-        colour = cv2.remap(head.texture[..., :3], seen[..., 0], seen[..., 1], cv2.INTER_LINEAR)
-        colour, cover = (x[inner, : head.photo_width][:, inner] for x in (colour, cover[..., None]))
-        rgb = cutout.background + (colour - cutout.background) * cover
-        points = (head.points - head.pivot) @ turn[0].T + head.pivot
-        rgba = np.clip(np.dstack([rgb, cover]), 0, 1) * 255 + 0.5
-        yield rgba.astype(np.uint8), points - [cutout.margin, cutout.margin, 0.0]
-
-
-def draw(gallery: Gallery, rng: np.random.Generator, count: int) -> Batch:
-    """A batch: people drawn evenly, their crops misaligned, covered, blurred, mirrored, relit."""
-    starts = np.searchsorted(gallery.person, np.arange(gallery.person[-1] + 2))
-    person = rng.integers(0, len(starts) - 1, count)
-    picked = starts[person] + rng.integers(0, np.diff(starts)[person])
-    others = rng.integers(0, len(gallery.rgba), count)
-    crops = [
-        _spoilt(gallery.rgba[k], gallery.rgba[other, ..., :3], rng)
-        for k, other in zip(picked, others, strict=True)
-    ]
-    pictures = torch.from_numpy(rearrange(np.stack(crops), "b h w c -> b c h w").copy()) / 255
-    # Every other one: colours are a part of identity, and the studio varies light already.
-    pictures[::2] = varied(_relit(pictures[::2], rng), rng)
-    return {"pictures": pictures, "person": torch.from_numpy(person)}
 
 
 class Embedder(nn.Module):
@@ -215,14 +87,16 @@ class ArcFace(nn.Module):
 
 
 class BothWays(nn.Module):
-    """What is exported: unit vectors of a crop and of its mirror image, summed."""
+    """What is exported: unit vectors of a crop and of its mirror image, summed, then turned."""
 
-    def __init__(self, embedder: Embedder):
+    def __init__(self, embedder: Embedder, turn: Float[Tensor, "D D"]):
         super().__init__()
         self.embedder = embedder
+        self.register_buffer("turn", turn)
 
     def forward(self, x: Float[Tensor, "B 3 112 112"]) -> Float[Tensor, "B D"]:
-        return F.normalize(self.embedder(x)) + F.normalize(self.embedder(x.flip(3)))
+        both = F.normalize(self.embedder(x)) + F.normalize(self.embedder(x.flip(3)))
+        return both @ self.turn
 
 
 def losses(model: nn.Module, batch: Batch, s: float = 32.0, m: float = 0.35) -> Batch:
@@ -237,38 +111,38 @@ def losses(model: nn.Module, batch: Batch, s: float = 32.0, m: float = 0.35) -> 
     return {"margin": F.cross_entropy(s * cosine, batch["person"])}
 
 
-@torch.no_grad()
-def settle(
-    model: nn.Module, batch: Callable[[np.random.Generator], Batch], count: int = 40
-) -> nn.Module:
-    """Measure the batch norms' means and variances anew: they belong to the averaged weights."""
-    norms = [
-        layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._NormBase)
-    ]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over all batches
-        norm.train()
-    for k in range(count):
-        model(batch(np.random.default_rng([1, k]))["pictures"] * 2 - 1)
-    return model.eval()
+def export(
+    embedder: Embedder, root: str | Path, turn: Float[np.ndarray, "D D"] | None = None
+) -> Path:
+    """Write PATH under `root` as insightface's ArcFaceONNX wants it, weights in half precision.
 
-
-def export(embedder: Embedder, root: str | Path) -> Path:
-    """Write PATH under `root` as insightface's ArcFaceONNX wants it, weights in half precision."""
+    turn: a rotation of the vectors, which no cosine between them notices; none by default.
+    """
     path = Path(root) / PATH
     path.parent.mkdir(parents=True, exist_ok=True)
     some = torch.zeros(2, 3, SIDE, SIDE)
+    size = embedder.layers[-1].num_features
+    turned = torch.eye(size) if turn is None else torch.from_numpy(turn).float()
     program = torch.onnx.export(
-        BothWays(embedder).eval(),
+        BothWays(embedder, turned).eval(),
         (some,),
         input_names=["input.1"],  # insightface's own models call it so
         output_names=["embedding"],
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         dynamo=True,
     )
-    onnx.save(_halved(program.model_proto), path)
+    onnx.save(halved(program.model_proto), path)
     return path
+
+
+def turn_to(
+    old: Float[np.ndarray, "N D"], new: Float[np.ndarray, "N D"]
+) -> Float[np.ndarray, "D D"]:
+    """The rotation R for which new @ R is nearest to old (Schoenemann 1966).
+
+    So that networks that were told of people in the old vectors understand the new ones.
+    """
+    return orthogonal_procrustes(new, old)[0]
 
 
 def accepted(
@@ -295,6 +169,9 @@ def main(
     lessons: Annotated[
         Path | None, typer.Option(help="folder of studio_*.npz, more people")
     ] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="older kisslab_id.onnx, to which vectors are turned")
+    ] = None,
     steps: int = 4000,
 ) -> None:
     """Train kisslab-id on studio people and photographs, pack it, and write its card."""
@@ -310,8 +187,13 @@ def main(
 
     recipe = Recipe(steps=steps, rate=2e-3, decay=0.05)
     model = ArcFace(int(gallery.person[-1]) + 1)
-    model = settle(fit(model, batch, losses, work, recipe).float().cpu(), batch)
+    trained = fit(model, batch, losses, work, recipe).float().cpu()
+    some = [batch(np.random.default_rng([1, k]))["pictures"] * 2 - 1 for k in range(40)]
+    model = settled(trained, some)
     path = export(model.embedder, out)
+    if like:
+        old, new = (embed_crops(gallery.crops, file) for file in (like, path))
+        path = export(model.embedder, out, turn_to(old, new))
     if detector:
         shutil.copyfile(detector, path.with_name("det.onnx"))
     held = studio_gallery(people[-unseen:])
@@ -343,83 +225,9 @@ def main(
     )
 
 
-def _gallery(rows: list[tuple[np.ndarray, int, float]]) -> Gallery:
-    rgba, person, yaw = zip(*rows, strict=True)
-    return Gallery(np.stack(rgba), np.array(person), np.array(yaw, dtype=float))
-
-
-def _cut(
-    rgba: UInt8[np.ndarray, "H W 4"], points: Float[np.ndarray, "478 _d"]
-) -> UInt8[np.ndarray, "144 144 4"]:
-    """The aligned crop with a margin."""
-    matrix = similarity(five_points(points), TEMPLATE + MARGIN)
-    return cv2.warpAffine(rgba, matrix, (CANVAS, CANVAS), borderMode=cv2.BORDER_REPLICATE)
-
-
-def _photo_views(photo: Photo, detect: Callable[[np.ndarray], Faces]) -> Gallery:
-    """The photograph as it is, then turned; nothing if it has no face that can be cut out."""
-    faces = detect(photo.rgb)
-    try:
-        views = list(turned(photo, faces.pick([0]), (0.0, *YAWS))) if len(faces.points) else []
-    except ValueError:  # FaceError, or a matte without any background: the face fills the picture
-        views = []
-    if not views:
-        return Gallery(np.zeros((0, CANVAS, CANVAS, 4), np.uint8), np.zeros(0, int), np.zeros(0))
-    own = views[0][0].copy()  # outline of the head as it is, pixels of the photograph
-    own[..., :3] = photo.rgb * 255 + 0.5
-    cuts = [_cut(own, faces.points[0]), *(_cut(rgba, points) for rgba, points in views[1:])]
-    yaw = faces.angles[0, 0] + np.array([0.0, *YAWS])
-    return Gallery(np.stack(cuts), np.zeros(len(cuts), int), np.clip(yaw, -50, 50))
-
-
-def _spoilt(
-    rgba: UInt8[np.ndarray, "144 144 4"],
-    other: UInt8[np.ndarray, "144 144 3"],
-    rng: np.random.Generator,
-) -> UInt8[np.ndarray, "112 112 3"]:
-    """What detectors, cameras and other people do to a crop."""
-    rgb = rgba[..., :3]
-    if rng.random() < 0.5:  # another background, so that it tells nothing about the person
-        alpha = rgba[..., 3:] / np.float32(255)
-        rgb = rgb * alpha + cv2.blur(other, (25, 25)) * (1 - alpha)
-    elif rng.random() < 0.3:  # someone else's face in front, as in a kiss
-        edge = int(rng.integers(MARGIN, CANVAS // 3))
-        rgb = rgb.copy()
-        rgb[:, :edge] = other[:, CANVAS // 2 : CANVAS // 2 + edge]
-    missed = TEMPLATE + MARGIN + rng.normal(0, EYES_APART * rng.uniform(0.02, 0.04), (5, 2))
-    crop = cv2.warpAffine(rgb.astype(np.uint8), similarity(missed, TEMPLATE), (SIDE, SIDE))
-    if rng.random() < 0.4:  # a small face, enlarged
-        side = int(rng.integers(32, SIDE))
-        small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-        crop = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-
-def _relit(x: Float[Tensor, "B 3 H W"], rng: np.random.Generator) -> Float[Tensor, "B 3 H W"]:
-    """A ramp of light across each picture, in any direction."""
-    slope = torch.from_numpy(rng.normal(0, 0.3, (2, len(x), 1, 1, 1)).astype(np.float32))
-    down = torch.linspace(-1, 1, x.shape[2])[:, None]
-    across = torch.linspace(-1, 1, x.shape[3])
-    return (x * (1 + slope[0] * down + slope[1] * across).clamp(0.3, 1.7)).clamp(0, 1)
-
-
 def _step(width: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     convolution = nn.Conv2d(width, out, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU())
-
-
-def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Large weights as float16 with a Cast to float32, which runtimes fold when they load it."""
-    for tensor in model.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < 1024:
-            continue
-        name, values = tensor.name, numpy_helper.to_array(tensor)
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        cast = onnx.helper.make_node(
-            "Cast", [f"{name}.half"], [name], f"widen.{name}", to=onnx.TensorProto.FLOAT
-        )
-        model.graph.node.insert(0, cast)
-    return model
 
 
 if __name__ == "__main__":
