@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageSequence
 
+from kisslab.formats import UNREADABLE
 from kisslab.provenance import Credential, read_credential
 from kisslab.records import Result, record
-from kisslab.video import UNREADABLE, find_mark, load_clip, read_notes
+from kisslab.video import find_mark, load_clip, read_notes
 from kisslab.watermark import Watermark, read_watermark
 
 LIKENESS = 0.5  # of the corner to the visible mark: above where it is, see tests

@@ -7,23 +7,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 import av
 import cv2
 import numpy as np
 from jaxtyping import Float, Num, UInt8
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont
 
 from kisslab import show
+from kisslab.formats import READERS, UNREADABLE, WRITERS
 from kisslab.provenance import find_signer, sign
 from kisslab.records import Result, atomic, record
 from kisslab.watermark import add_watermark, choose_pattern
@@ -85,7 +81,7 @@ def save(
     frames = _marked(clip.frames, add_mark if mark else iter, message)
     notes = _notes(run, MARK if mark else "", message)
     with atomic(path) as part:
-        WRITERS[path.suffix.lower()](part, frames, clip, notes, quality)
+        WRITERS[path.suffix.lower()](part, frames, clip.fps, notes, quality)
         sign(part, notes, signer)
     return path
 
@@ -240,132 +236,9 @@ def _patch(text: str, height: int, width: int) -> UInt8[np.ndarray, "h w 4"]:
     return np.asarray(large)[:height, :width]
 
 
-def _write_mp4(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    """H.264 that every browser and phone plays: yuv420p, BT.709, index in front."""
-    with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
-        file.metadata["comment"] = notes
-        rate = Fraction(clip.fps).limit_denominator(1001)
-        stream = file.add_stream("libx264", rate, options={"crf": str(_crf(quality))})
-        height, width = clip.frames.shape[1:3]
-        stream.height, stream.width = height + height % 2, width + width % 2
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
-        context.color_range = 1  # limited, 16 to 235
-        for frame in frames:
-            file.mux(stream.encode(_bt709(frame)))
-        file.mux(stream.encode())
-
-
-def _crf(quality: int) -> int:
-    """x264's constant rate factor: 12 at quality 100, 18 (no loss to be seen) at 85, 51 at 2."""
-    return min(51, round(12 + 0.4 * (100 - quality)))
-
-
-def _bt709(frame: Frame) -> av.VideoFrame:
-    """H.264's planes of even size, the last row and column repeated where one is missing."""
-    height, width = frame.shape[:2]
-    even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")
-    return rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-
-
-def _write_gif(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    """One palette for the whole clip; delays in whole hundredths of a second."""
-    frames = np.stack(list(frames))
-    first, *rest = _indexed(frames, _palette(frames))
-    first.save(
-        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 10), loop=0,
-        comment=notes.encode(), optimize=False,
-    )  # fmt: skip
-
-
-def _palette(frames: UInt8[np.ndarray, "t h w 3"], pixels: int = 100_000) -> Image.Image:
-    """The 256 colours that serve a clip best: median cut, then k-means, on a part of its pixels."""
-    step = -(-frames[..., 0].size // pixels) | 1  # odd, for an even one may miss every other column
-    sample = frames.reshape(-1, 1, 3)[::step]
-    return Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
-
-
-def _indexed(
-    frames: UInt8[np.ndarray, "t h w 3"], palette: Image.Image, still: int = 3
-) -> Iterator[Image.Image]:
-    """Dithered frames. A pixel is drawn anew only once it changed by more than `still` levels:
-    else the dither of what moves would make all that rests below it flicker."""
-    drawn, shown = None, None
-    for frame in frames.astype(np.int16):
-        image = Image.fromarray(frame.astype(np.uint8)).quantize(palette=palette)
-        if drawn is not None:
-            rests = np.abs(frame - drawn).max(axis=-1) <= still
-            frame = np.where(rests[..., None], drawn, frame)
-            image.putdata(np.where(rests, shown, np.asarray(image)).ravel())
-        drawn, shown = frame, np.asarray(image)
-        yield image
-
-
-def _write_webp(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    first, *rest = map(Image.fromarray, frames)
-    first.save(
-        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 1), loop=0,
-        quality=quality, xmp=XMP.format(escape(notes)).encode(),
-    )  # fmt: skip
-
-
-def _write_png(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    """Animated where there is more than one frame; viewers that can't do it show the first."""
-    first, *rest = map(Image.fromarray, frames)
-    about = PngImagePlugin.PngInfo()
-    about.add_itxt("comment", notes)
-    first.save(
-        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 1), loop=0,
-        pnginfo=about,
-    )  # fmt: skip
-
-
-def _milliseconds(clip: Clip, step: int) -> list[int]:
-    """How long each frame stays, in multiples of `step`; the rounding never adds up."""
-    ends = np.arange(len(clip.frames) + 1) * 1000 / clip.fps
-    return (np.diff(np.round(ends / step)) * step).astype(int).tolist()
-
-
 def _upright(frame: av.VideoFrame, max_side: int) -> Frame:
     """Turned as the phone was held, and reduced."""
     rgb = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
     image = Image.fromarray(np.ascontiguousarray(rgb))
     image.thumbnail((max_side, max_side))
     return np.asarray(image)
-
-
-def _mp4_notes(path: Path) -> str:
-    with av.open(str(path)) as file:
-        return file.metadata["comment"]
-
-
-def _gif_notes(path: Path) -> str:
-    with Image.open(path) as image:
-        return image.info["comment"].decode()
-
-
-def _png_notes(path: Path) -> str:
-    with Image.open(path, formats=["PNG"]) as image:
-        return image.info["comment"]
-
-
-def _webp_notes(path: Path) -> str:
-    with Image.open(path) as image:
-        return "".join(ElementTree.fromstring(image.info["xmp"]).itertext())
-
-
-# XMP is the one place in a WebP for text; the standard field for it is Dublin Core's description.
-XMP = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">'
-    '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{}</rdf:li></rdf:Alt></dc:description>'
-    "</rdf:Description></rdf:RDF></x:xmpmeta>"
-)
-WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp, ".png": _write_png}
-READERS = {".mp4": _mp4_notes, ".gif": _gif_notes, ".webp": _webp_notes, ".png": _png_notes}
-# What readers raise on files that are damaged or of another kind; PyAV's own are among them.
-UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, ElementTree.ParseError)
-UNREADABLE += (av.FFmpegError, SyntaxError, EOFError, struct.error, zlib.error)

@@ -14,9 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
-from kisslab import provenance, video, zoo
+from kisslab import provenance, zoo
 from kisslab.bench.trust import edit_picture, edit_record, encode, halved, painted, strip
 from kisslab.cli import app
+from kisslab.formats import WRITERS
 from kisslab.photo import load_photo
 from kisslab.provenance import find_signer, make_signer, read_credential, sign
 from kisslab.verify import Verification, verify
@@ -134,7 +135,7 @@ def test_what_was_done_to_a_file_is_said(way: str, mp4: Path, tmp_path: Path) ->
 
 def test_a_foreign_file_has_nothing(clip: Clip, tmp_path: Path) -> None:
     out = tmp_path / "holiday.mp4"
-    video._write_mp4(out, iter(clip.frames), clip, "holiday", 85)
+    WRITERS[".mp4"](out, iter(clip.frames), clip.fps, "holiday", 85)
     seen = verify(out)
     assert set(states(seen).values()) == {"missing"} and seen.verdict.startswith("foreign")
     assert "proves nothing" in seen.verdict

@@ -18,11 +18,12 @@ from kisslab.bench.kills import kill_all
 from kisslab.bench.rows import Row, row
 from kisslab.cutout import cut_out
 from kisslab.faces import Faces
+from kisslab.formats import WRITERS
 from kisslab.guide import draw_guide
 from kisslab.photo import load_photo
 from kisslab.plan import plan_kiss
 from kisslab.verify import verify
-from kisslab.video import WRITERS, add_mark, load_clip, make_clip, save
+from kisslab.video import add_mark, load_clip, make_clip, save
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 MESSAGE = "5eed2026"
@@ -67,7 +68,7 @@ def strip(path: Path, out: Path) -> None:
 def encode(path: Path, out: Path, change: Callable[[Frames], Frames], quality: int = 85) -> None:
     """Its pictures, changed, encoded by a program that knows nothing of credentials."""
     frames = change(load_clip(path).frames)
-    WRITERS[out.suffix](out, iter(frames), make_clip(frames, 24.0), "another program", quality)
+    WRITERS[out.suffix](out, iter(frames), 24.0, "another program", quality)
 
 
 def edit_picture(path: Path, out: Path) -> None:
