@@ -1,5 +1,5 @@
 """Four kinds of file: how frames and notes go into each, and how the notes come out again.
-(WRITERS, READERS, UNREADABLE)
+(WRITERS, READERS, open_film, open_picture, UNREADABLE)
 
 A writer takes the path, frames as they come, their number a second, notes and a quality (0 to 100).
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -20,8 +21,31 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, PngImagePlugin
 
+PLAYLISTS = ("hls", "concat", "dash", "image2", "imf")  # formats that open further files
+PICTURES = ("PNG", "GIF", "WEBP", "JPEG")  # of all that Pillow opens, some run interpreters (.eps)
 Frame = UInt8[np.ndarray, "_h _w 3"]
 Frames = Iterator[Frame]
+
+
+@contextmanager
+def open_film(path: str | Path) -> Iterator[av.container.InputContainer]:
+    """A film that may name no other files. Raises what is in UNREADABLE."""
+    with av.open(str(_ordinary(path)), container_options={"protocol_whitelist": "file"}) as file:
+        if file.format.name.split(",")[0] in PLAYLISTS:
+            raise ValueError(f"{file.format.name} names other files")
+        yield file
+
+
+def open_picture(path: str | Path) -> Image.Image:
+    """A picture of which only the header is read. Raises what is in UNREADABLE."""
+    return Image.open(_ordinary(path), formats=PICTURES)
+
+
+def _ordinary(path: str | Path) -> Path:
+    """No pipe, which would never end."""
+    if not Path(path).is_file():
+        raise FileNotFoundError("no such file, or no ordinary one")
+    return Path(path)
 
 
 def _write_mp4(path: Path, frames: Frames, fps: float, notes: str, quality: int) -> None:
@@ -115,22 +139,22 @@ def _milliseconds(count: int, fps: float, step: int) -> list[int]:
 
 
 def _mp4_notes(path: Path) -> str:
-    with av.open(str(path)) as file:
+    with open_film(path) as file:
         return file.metadata["comment"]
 
 
 def _gif_notes(path: Path) -> str:
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         return image.info["comment"].decode()
 
 
 def _png_notes(path: Path) -> str:
-    with Image.open(path, formats=["PNG"]) as image:
+    with open_picture(path) as image:
         return image.info["comment"]
 
 
 def _webp_notes(path: Path) -> str:
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         return "".join(ElementTree.fromstring(image.info["xmp"]).itertext())
 
 
@@ -146,4 +170,5 @@ WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp, ".png":
 READERS = {".mp4": _mp4_notes, ".gif": _gif_notes, ".webp": _webp_notes, ".png": _png_notes}
 # What readers raise on files that are damaged or of another kind; PyAV's own are among them.
 UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, ElementTree.ParseError)
-UNREADABLE += (av.FFmpegError, SyntaxError, EOFError, struct.error, zlib.error)
+UNREADABLE += (av.FFmpegError, SyntaxError, EOFError, struct.error, zlib.error, MemoryError)
+UNREADABLE += (RecursionError, Image.DecompressionBombError)

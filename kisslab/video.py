@@ -1,5 +1,5 @@
 """Stage 8: frames in, a marked file out.
-(make_clip, save, check_target, load_clip, read_record, read_notes, add_mark, find_mark)
+(make_clip, save, check_target, load_clip, read_record, read_notes, message_of, add_mark, find_mark)
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from jaxtyping import Float, Num, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from kisslab import show
-from kisslab.formats import READERS, UNREADABLE, WRITERS
-from kisslab.provenance import find_signer, sign
+from kisslab.formats import READERS, UNREADABLE, WRITERS, open_film
+from kisslab.provenance import find_signer, parse_notes, sign
 from kisslab.records import Result, atomic, record
-from kisslab.watermark import add_watermark, choose_pattern
+from kisslab.watermark import SMALLEST, add_watermark, choose_pattern
 
 MARK = "AI-generated"
+RUN = ', "run": '  # between what the notes say of the file and the run's record, the last they say
 GIF_FPS = 50  # browsers slow a GIF down whose frames stay less than two hundredths of a second
 MAX_PIXELS = 64_000_000  # of a frame; a film in 8K has half
-PLAYLISTS = ("hls", "concat", "dash", "image2", "imf")  # formats that open further files
+MAX_SIDE = 640  # pixels, to which larger frames are reduced when they are read
 Frame = UInt8[np.ndarray, "_h _w 3"]
 
 
@@ -67,17 +68,17 @@ def save(
     mark: a visible 'AI-generated' in the corner. run_record: what made the clip (settings, seeds,
     hashes of models), anything that JSON can hold; it goes into the metadata, see `read_record`,
     and into the signed credential. quality: 0 to 100; a GIF has 256 colours at any quality, a PNG
-    is exact. watermark: a mark that nobody sees, see kisslab.watermark. signer: a PEM file, see
-    `provenance.find_signer`. ValueError or TypeError before anything is written, OSError where
-    writing fails.
+    is exact. watermark: a mark that nobody sees, see kisslab.watermark; a clip of less than
+    SMALLEST pixels a side gets none. signer: a PEM file, see `provenance.find_signer`. ValueError
+    or TypeError before anything is written, OSError where writing fails.
     """
     path = check_target(path, clip.fps, signer)
     if not 0 <= quality <= 100:
         raise ValueError(f"quality={quality} is not between 0 and 100")
     _check(clip.frames, clip.fps)
     run = json.dumps(dict(run_record or {}))
-    message = hashlib.sha256(run.encode()).hexdigest()[:8]
-    message = message if watermark else ""
+    large = min(clip.frames.shape[1:3]) >= SMALLEST
+    message = _digits(run) if watermark and large else ""
     frames = _marked(clip.frames, add_mark if mark else iter, message)
     notes = _notes(run, MARK if mark else "", message)
     with atomic(path) as part:
@@ -112,43 +113,43 @@ def check_target(path: str | Path, fps: float = 24.0, signer: str | Path | None 
     return path
 
 
-def load_clip(path: str | Path, max_frames: int = 300, max_side: int = 640) -> Clip:
+def load_clip(path: str | Path, max_frames: int = 300, max_side: int = MAX_SIDE) -> Clip:
     """Read the first frames of any common video, a driving clip for instance.
 
     max_side: pixels; larger frames are reduced. Raises ValueError if it is no video, or has frames
     of more than MAX_PIXELS, before any is decoded. A playlist may not name other files.
     """
     try:
-        if not Path(path).is_file():
-            raise FileNotFoundError("no such file")
-        with av.open(str(path), container_options={"protocol_whitelist": "file"}) as file:
+        with open_film(path) as file:
             stream = file.streams.video[0]
-            if (
-                file.format.name.split(",")[0] in PLAYLISTS
-                or stream.width * stream.height > MAX_PIXELS
-            ):
-                raise ValueError(f"{file.format.name}, {stream.width} x {stream.height} pixels")
+            if stream.width * stream.height > MAX_PIXELS:
+                raise ValueError(f"{stream.width} x {stream.height} pixels are too many")
             fps = float(stream.average_rate or 0)
             some = islice(file.decode(video=0), max_frames)
             frames = np.stack([_upright(frame, max_side) for frame in some])
-    except (*UNREADABLE, IndexError, MemoryError) as error:
+    except (*UNREADABLE, IndexError) as error:
         raise ValueError(f"{path}: can't be read as a video ({error}); give an .mp4") from error
     return make_clip(frames, fps)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The `run_record` that `save` put into a file. ValueError if there is none."""
-    return json.loads(read_notes(path))["run"]
+    return parse_notes(read_notes(path))["run"]
 
 
 def read_notes(path: str | Path) -> str:
     """The JSON that `save` put into a file's metadata; "run" holds the run's record. ValueError."""
     try:
         notes = READERS[Path(path).suffix.lower()](Path(path))
-        json.loads(notes)["run"]
+        parse_notes(notes)
         return notes
-    except (*UNREADABLE, RecursionError, MemoryError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: carries no record of a kisslab run") from error
+
+
+def message_of(notes: str) -> str:
+    """The watermark that `save` gives a clip with these notes, which have a record."""
+    return _digits(notes.partition(RUN)[2][:-1])
 
 
 def add_mark(frames: Iterable[Frame], text: str = MARK) -> Iterator[Frame]:
@@ -203,7 +204,12 @@ def _marked(
 def _notes(run: str, mark: str, watermark: str) -> str:
     """JSON: what is said of the file itself, and the run's record, itself JSON."""
     said = {"ai_generated": True, "software": "kisslab", "mark": mark, "watermark": watermark}
-    return f'{json.dumps(said)[:-1]}, "run": {run}}}'
+    return f"{json.dumps(said)[:-1]}{RUN}{run}}}"
+
+
+def _digits(run: str) -> str:
+    """The first of the sha256 of a record's JSON."""
+    return hashlib.sha256(run.encode(errors="replace")).hexdigest()[:8]
 
 
 def _check(frames: Num[np.ndarray, "T H W 3"], fps: float) -> None:
