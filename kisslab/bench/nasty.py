@@ -199,7 +199,7 @@ def _marked(folder: Path, trap: Path) -> list[Path]:
         "large.gif": film("GIF", 9000), "most.gif": film("GIF", 7200),
         "most.png": film("PNG", 7200), "most.webp": film("WEBP", 7200),
         "many.gif": film("GIF", 3000, 80),
-        **{f"run_{k}.mp4": _noted(folder, run) for k, run in enumerate(ODD_RUNS)},
+        **{f"odd_{k}.mp4": _noted(folder, run) for k, run in enumerate(ODD_RUNS)},
     }  # fmt: skip
     for suffix in ("mp4", "png", "gif", "webp"):
         good = good_clip(folder, suffix)
@@ -297,7 +297,7 @@ def film(kind: str, side: int, count: int = 3) -> bytes:
 
 
 def _noted(folder: Path, notes: str) -> bytes:
-    """A small clip with a watermark's room, and these notes in its metadata."""
+    """A small clip of noise with these notes in its metadata."""
     from kisslab.formats import WRITERS
 
     frames = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), np.uint8)
