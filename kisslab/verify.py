@@ -123,7 +123,8 @@ def _of_watermark(message: str, notes: str, said: dict[str, Any]) -> Finding:
     if not notes:
         return Finding("watermark", "there", f"{message}; of which record is unknown")
     if message != message_of(notes):
-        sentence = f"{message}, but this record's is {message_of(notes)}: it is of another run"
+        other = message_of(notes)
+        sentence = f"{message}, but of this record {other}: reworded, or of another run"
         return Finding("watermark", "wrong", sentence)
     sentence = f"{message}, the first digits of the sha256 of its run's record"
     return Finding("watermark", "there", sentence)
