@@ -1,5 +1,5 @@
 """Who made a file, signed into it as a content credential (C2PA), and read back.
-(sign, read_credential, find_signer, make_signer, Credential)
+(sign, read_credential, parse_notes, find_signer, make_signer, Credential)
 
 A credential proves that a file is as it was when it was signed, and by which certificate. It does
 not prove that what the signer says is true, and anyone can take it off: so there is a watermark.
@@ -13,7 +13,6 @@ import json
 import mimetypes
 import os
 import tempfile
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +87,8 @@ def read_credential(path: str | Path, anchors: str | Path | None = None) -> Cred
     import c2pa
 
     path = Path(path)
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError(f"{path}: No such file, or no ordinary one")
     try:
         with (
             open(path, "rb") as file,
@@ -98,6 +99,19 @@ def read_credential(path: str | Path, anchors: str | Path | None = None) -> Cred
         problem = str(error).partition(":")[0]
         state = "missing" if problem in ("ManifestNotFound", "NotSupported") else "invalid"
         return Credential(state, "", False, "", (problem,))
+    except (LookupError, TypeError, AttributeError, RecursionError):
+        return Credential("invalid", "", False, "", ("malformed",))
+
+
+def parse_notes(notes: str) -> dict[str, Any]:
+    """What a file's notes say; the run's record is under "run". ValueError if they are no notes."""
+    try:
+        said = json.loads(notes)
+        if not isinstance(said["run"], dict):
+            raise TypeError("the record is no dict")
+    except (ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
+        raise ValueError(f"these are no notes of a kisslab run ({error})") from error
+    return said
 
 
 def find_signer(path: str | Path | None = None) -> Path:
@@ -124,20 +138,30 @@ def make_signer(path: str | Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent)  # only its owner can read it
+        try:
+            with open(handle, "wb") as file:
+                file.write(_new_signer())
+            _name_once(part, path)
+        finally:
+            Path(part).unlink(missing_ok=True)
     except OSError as error:
         raise OSError(
             f"{path}: the certificate that clips are signed with can't be kept there "
             f"({error.strerror}); set KISSLAB_CACHE to a folder that can be written, or "
             "KISSLAB_SIGNING to a PEM file of yours"
         ) from error
-    try:
-        with open(handle, "wb") as file:
-            file.write(_new_signer())
-        with suppress(FileExistsError):
-            os.link(part, path)  # unlike a rename, it fails where another process was quicker
-    finally:
-        os.unlink(part)
     return path
+
+
+def _name_once(part: str, path: Path) -> None:
+    """Rename it, unless another process was quicker."""
+    try:
+        os.link(part, path)  # unlike a rename, it fails where there is such a file
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links, exFAT for instance
+        if not path.exists():
+            os.replace(part, path)
 
 
 def _own() -> Path:
@@ -232,7 +256,7 @@ def _manifest(notes: str) -> dict[str, Any]:
     """What is signed beside the file's hash: that a trained model made it, which, and how."""
     agent = {"name": "kisslab", "version": __version__}
     made = {"action": "c2pa.created", "digitalSourceType": GENERATED[0], "softwareAgent": agent}
-    models = json.loads(notes)["run"].get("models", {})
+    models = parse_notes(notes)["run"].get("models", {})
     return {
         "claim_generator_info": [agent],
         "assertions": [
@@ -279,9 +303,19 @@ def _credential(store: dict[str, Any]) -> Credential:
         state=store["validation_state"].lower(),
         signer=manifest.get("signature_info", {}).get("common_name", ""),
         generated=any(action.get("digitalSourceType") in GENERATED for action in actions),
-        notes=str(data.get(RUN, {}).get("notes", "")),
+        notes=_notes(data.get(RUN)),
         problems=tuple(sorted({code for code in problems if code != STRANGER})),
     )
+
+
+def _notes(data: Any) -> str:
+    """The notes in the assertion of that name; empty where it is missing, or not as we write it."""
+    notes = data.get("notes") if isinstance(data, dict) else None
+    try:
+        parse_notes(notes if isinstance(notes, str) else "")
+    except ValueError:
+        return ""
+    return notes
 
 
 def _mime(path: Path) -> str:

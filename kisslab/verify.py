@@ -7,7 +7,7 @@ resizing leave it) and the visible mark (all but the scissors leave it).
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageSequence
 
-from kisslab.provenance import Credential, read_credential
+from kisslab.formats import UNREADABLE, open_picture
+from kisslab.provenance import Credential, parse_notes, read_credential
 from kisslab.records import Result, record
-from kisslab.video import UNREADABLE, find_mark, load_clip, read_notes
+from kisslab.video import MARK, MAX_SIDE, find_mark, load_clip, message_of, read_notes
 from kisslab.watermark import Watermark, read_watermark
 
 LIKENESS = 0.5  # of the corner to the visible mark: above where it is, see tests
-FRAMES = 60  # that are looked at
-PICTURES = (".gif", ".webp", ".png", ".jpg", ".jpeg")
+FRAMES = 60  # that are looked at, of pictures as many as have no more than
+MAX_PIXELS = 52_000_000  # in all; a telephone's photo has 50, and WebP takes 16 bytes for each
+SUFFIXES = (".gif", ".webp", ".png", ".jpg", ".jpeg")  # of pictures; the rest are films
 
 
 @record
@@ -80,11 +82,11 @@ def verify(path: str | Path, anchors: str | Path | None = None) -> Verification:
     notes = metadata or credential.notes
     frames = _frames(path)
     watermark = read_watermark(frames)
-    said: dict[str, Any] = json.loads(notes) if notes else {}
+    said = parse_notes(notes) if notes else {}
     findings = (
         _of_credential(credential),
         _of_record(metadata, credential),
-        _of_watermark(watermark, said),
+        _of_watermark(watermark.message, notes, said),
         _of_mark(find_mark(frames), said),
     )
     return Verification(str(path), findings, credential, watermark, notes)
@@ -108,19 +110,23 @@ def _of_record(metadata: str, credential: Credential) -> Finding:
         return Finding("record", "missing", "no record of a run in the metadata")
     if credential.notes and credential.notes != metadata:
         return Finding("record", "wrong", "the metadata say something else than what was signed")
-    run = json.loads(metadata)["run"]
-    words = [f"{key}={run[key]}" for key in ("kisslab", "style", "consent") if key in run]
+    run = parse_notes(metadata)["run"]
+    texts = {key: run[key] for key in ("kisslab", "style", "consent") if key in run}
+    words = [f"{key}={text}" for key, text in texts.items() if isinstance(text, str)]
     return Finding("record", "there", ", ".join(words) or "a run of kisslab")
 
 
-def _of_watermark(watermark: Watermark, said: dict[str, Any]) -> Finding:
-    told = said.get("watermark", "")
-    if not watermark.message:
-        return Finding("watermark", "missing", "none can be read" + " (any more)" * bool(told))
-    if told and told != watermark.message:
-        sentence = f"{watermark.message}, but the record is of {told}: of another clip"
+def _of_watermark(message: str, notes: str, said: dict[str, Any]) -> Finding:
+    if not message:
+        told = bool(said.get("watermark"))
+        return Finding("watermark", "missing", "none can be read" + " (any more)" * told)
+    if not notes:
+        return Finding("watermark", "there", f"{message}; of which record is unknown")
+    if message != message_of(notes):
+        other = message_of(notes)
+        sentence = f"{message}, but of this record {other}: reworded, or of another run"
         return Finding("watermark", "wrong", sentence)
-    sentence = f"{watermark.message}, the first digits of the sha256 of its run's record"
+    sentence = f"{message}, the first digits of the sha256 of its run's record"
     return Finding("watermark", "there", sentence)
 
 
@@ -128,7 +134,7 @@ def _of_mark(likeness: float, said: dict[str, Any]) -> Finding:
     if likeness > LIKENESS:
         return Finding("visible mark", "there", "AI-generated, in the lower right corner")
     if said.get("mark"):
-        return Finding("visible mark", "wrong", f"'{said['mark']}' was drawn, and is not there")
+        return Finding("visible mark", "wrong", f"'{MARK}' was drawn, and is not there")
     return Finding("visible mark", "missing", "none is to be seen in the lower right corner")
 
 
@@ -141,11 +147,24 @@ def _metadata(path: Path) -> str:
 
 def _frames(path: Path) -> UInt8[np.ndarray, "T H W 3"]:
     """The first frames, of one size. ValueError if it is neither video nor picture."""
-    if path.suffix.lower() not in PICTURES:
+    if path.suffix.lower() not in SUFFIXES:
         return load_clip(path, FRAMES).frames
     try:
-        with Image.open(path) as file:
-            pictures = islice(ImageSequence.Iterator(file), FRAMES)
-            return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        with open_picture(path) as file:
+            return np.stack(list(_pictures(file)))
+    except UNREADABLE as error:
         raise ValueError(f"{path}: can't be read as a picture ({error})") from error
+
+
+def _pictures(file: Image.Image) -> Iterator[UInt8[np.ndarray, "_h _w 3"]]:
+    """The first FRAMES, as far as MAX_PIXELS go, each as small as `load_clip` makes it."""
+    if file.width * file.height > MAX_PIXELS:
+        raise ValueError(f"{file.width} x {file.height} pixels are too many")
+    room = MAX_PIXELS
+    for picture in islice(ImageSequence.Iterator(file), FRAMES):
+        room -= picture.width * picture.height
+        if room < 0:
+            return
+        small = picture.convert("RGB")
+        small.thumbnail((MAX_SIDE, MAX_SIDE))
+        yield np.asarray(small)

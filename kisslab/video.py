@@ -1,5 +1,5 @@
 """Stage 8: frames in, a marked file out.
-(make_clip, save, check_target, load_clip, read_record, read_notes, add_mark, find_mark)
+(make_clip, save, check_target, load_clip, read_record, read_notes, message_of, add_mark, find_mark)
 """
 
 from __future__ import annotations
@@ -7,31 +7,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 import av
 import cv2
 import numpy as np
 from jaxtyping import Float, Num, UInt8
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont
 
 from kisslab import show
-from kisslab.provenance import find_signer, sign
+from kisslab.formats import READERS, UNREADABLE, WRITERS, open_film
+from kisslab.provenance import find_signer, parse_notes, sign
 from kisslab.records import Result, atomic, record
-from kisslab.watermark import add_watermark, choose_pattern
+from kisslab.watermark import SMALLEST, add_watermark, choose_pattern
 
 MARK = "AI-generated"
+RUN = ', "run": '  # between what the notes say of the file and the run's record, the last they say
 GIF_FPS = 50  # browsers slow a GIF down whose frames stay less than two hundredths of a second
 MAX_PIXELS = 64_000_000  # of a frame; a film in 8K has half
-PLAYLISTS = ("hls", "concat", "dash", "image2", "imf")  # formats that open further files
+MAX_SIDE = 640  # pixels, to which larger frames are reduced when they are read
 Frame = UInt8[np.ndarray, "_h _w 3"]
 
 
@@ -71,21 +68,21 @@ def save(
     mark: a visible 'AI-generated' in the corner. run_record: what made the clip (settings, seeds,
     hashes of models), anything that JSON can hold; it goes into the metadata, see `read_record`,
     and into the signed credential. quality: 0 to 100; a GIF has 256 colours at any quality, a PNG
-    is exact. watermark: a mark that nobody sees, see kisslab.watermark. signer: a PEM file, see
-    `provenance.find_signer`. ValueError or TypeError before anything is written, OSError where
-    writing fails.
+    is exact. watermark: a mark that nobody sees, see kisslab.watermark; a clip of less than
+    SMALLEST pixels a side gets none. signer: a PEM file, see `provenance.find_signer`. ValueError
+    or TypeError before anything is written, OSError where writing fails.
     """
     path = check_target(path, clip.fps, signer)
     if not 0 <= quality <= 100:
         raise ValueError(f"quality={quality} is not between 0 and 100")
     _check(clip.frames, clip.fps)
     run = json.dumps(dict(run_record or {}))
-    message = hashlib.sha256(run.encode()).hexdigest()[:8]
-    message = message if watermark else ""
+    large = min(clip.frames.shape[1:3]) >= SMALLEST
+    message = _digits(run) if watermark and large else ""
     frames = _marked(clip.frames, add_mark if mark else iter, message)
     notes = _notes(run, MARK if mark else "", message)
     with atomic(path) as part:
-        WRITERS[path.suffix.lower()](part, frames, clip, notes, quality)
+        WRITERS[path.suffix.lower()](part, frames, clip.fps, notes, quality)
         sign(part, notes, signer)
     return path
 
@@ -116,43 +113,43 @@ def check_target(path: str | Path, fps: float = 24.0, signer: str | Path | None 
     return path
 
 
-def load_clip(path: str | Path, max_frames: int = 300, max_side: int = 640) -> Clip:
+def load_clip(path: str | Path, max_frames: int = 300, max_side: int = MAX_SIDE) -> Clip:
     """Read the first frames of any common video, a driving clip for instance.
 
     max_side: pixels; larger frames are reduced. Raises ValueError if it is no video, or has frames
     of more than MAX_PIXELS, before any is decoded. A playlist may not name other files.
     """
     try:
-        if not Path(path).is_file():
-            raise FileNotFoundError("no such file")
-        with av.open(str(path), container_options={"protocol_whitelist": "file"}) as file:
+        with open_film(path) as file:
             stream = file.streams.video[0]
-            if (
-                file.format.name.split(",")[0] in PLAYLISTS
-                or stream.width * stream.height > MAX_PIXELS
-            ):
-                raise ValueError(f"{file.format.name}, {stream.width} x {stream.height} pixels")
+            if stream.width * stream.height > MAX_PIXELS:
+                raise ValueError(f"{stream.width} x {stream.height} pixels are too many")
             fps = float(stream.average_rate or 0)
             some = islice(file.decode(video=0), max_frames)
             frames = np.stack([_upright(frame, max_side) for frame in some])
-    except (*UNREADABLE, IndexError, MemoryError) as error:
+    except (*UNREADABLE, IndexError) as error:
         raise ValueError(f"{path}: can't be read as a video ({error}); give an .mp4") from error
     return make_clip(frames, fps)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The `run_record` that `save` put into a file. ValueError if there is none."""
-    return json.loads(read_notes(path))["run"]
+    return parse_notes(read_notes(path))["run"]
 
 
 def read_notes(path: str | Path) -> str:
     """The JSON that `save` put into a file's metadata; "run" holds the run's record. ValueError."""
     try:
         notes = READERS[Path(path).suffix.lower()](Path(path))
-        json.loads(notes)["run"]
+        parse_notes(notes)
         return notes
-    except (*UNREADABLE, RecursionError, MemoryError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: carries no record of a kisslab run") from error
+
+
+def message_of(notes: str) -> str:
+    """The watermark that `save` gives a clip with these notes, which have a record."""
+    return _digits(notes.partition(RUN)[2][:-1])
 
 
 def add_mark(frames: Iterable[Frame], text: str = MARK) -> Iterator[Frame]:
@@ -207,7 +204,12 @@ def _marked(
 def _notes(run: str, mark: str, watermark: str) -> str:
     """JSON: what is said of the file itself, and the run's record, itself JSON."""
     said = {"ai_generated": True, "software": "kisslab", "mark": mark, "watermark": watermark}
-    return f'{json.dumps(said)[:-1]}, "run": {run}}}'
+    return f"{json.dumps(said)[:-1]}{RUN}{run}}}"
+
+
+def _digits(run: str) -> str:
+    """The first of the sha256 of a record's JSON."""
+    return hashlib.sha256(run.encode(errors="replace")).hexdigest()[:8]
 
 
 def _check(frames: Num[np.ndarray, "T H W 3"], fps: float) -> None:
@@ -240,132 +242,9 @@ def _patch(text: str, height: int, width: int) -> UInt8[np.ndarray, "h w 4"]:
     return np.asarray(large)[:height, :width]
 
 
-def _write_mp4(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    """H.264 that every browser and phone plays: yuv420p, BT.709, index in front."""
-    with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
-        file.metadata["comment"] = notes
-        rate = Fraction(clip.fps).limit_denominator(1001)
-        stream = file.add_stream("libx264", rate, options={"crf": str(_crf(quality))})
-        height, width = clip.frames.shape[1:3]
-        stream.height, stream.width = height + height % 2, width + width % 2
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
-        context.color_range = 1  # limited, 16 to 235
-        for frame in frames:
-            file.mux(stream.encode(_bt709(frame)))
-        file.mux(stream.encode())
-
-
-def _crf(quality: int) -> int:
-    """x264's constant rate factor: 12 at quality 100, 18 (no loss to be seen) at 85, 51 at 2."""
-    return min(51, round(12 + 0.4 * (100 - quality)))
-
-
-def _bt709(frame: Frame) -> av.VideoFrame:
-    """H.264's planes of even size, the last row and column repeated where one is missing."""
-    height, width = frame.shape[:2]
-    even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")
-    return rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-
-
-def _write_gif(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    """One palette for the whole clip; delays in whole hundredths of a second."""
-    frames = np.stack(list(frames))
-    first, *rest = _indexed(frames, _palette(frames))
-    first.save(
-        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 10), loop=0,
-        comment=notes.encode(), optimize=False,
-    )  # fmt: skip
-
-
-def _palette(frames: UInt8[np.ndarray, "t h w 3"], pixels: int = 100_000) -> Image.Image:
-    """The 256 colours that serve a clip best: median cut, then k-means, on a part of its pixels."""
-    step = -(-frames[..., 0].size // pixels) | 1  # odd, for an even one may miss every other column
-    sample = frames.reshape(-1, 1, 3)[::step]
-    return Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
-
-
-def _indexed(
-    frames: UInt8[np.ndarray, "t h w 3"], palette: Image.Image, still: int = 3
-) -> Iterator[Image.Image]:
-    """Dithered frames. A pixel is drawn anew only once it changed by more than `still` levels:
-    else the dither of what moves would make all that rests below it flicker."""
-    drawn, shown = None, None
-    for frame in frames.astype(np.int16):
-        image = Image.fromarray(frame.astype(np.uint8)).quantize(palette=palette)
-        if drawn is not None:
-            rests = np.abs(frame - drawn).max(axis=-1) <= still
-            frame = np.where(rests[..., None], drawn, frame)
-            image.putdata(np.where(rests, shown, np.asarray(image)).ravel())
-        drawn, shown = frame, np.asarray(image)
-        yield image
-
-
-def _write_webp(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    first, *rest = map(Image.fromarray, frames)
-    first.save(
-        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 1), loop=0,
-        quality=quality, xmp=XMP.format(escape(notes)).encode(),
-    )  # fmt: skip
-
-
-def _write_png(part: Path, frames: Iterator[Frame], clip: Clip, notes: str, quality: int) -> None:
-    """Animated where there is more than one frame; viewers that can't do it show the first."""
-    first, *rest = map(Image.fromarray, frames)
-    about = PngImagePlugin.PngInfo()
-    about.add_itxt("comment", notes)
-    first.save(
-        part, append_images=rest, save_all=True, duration=_milliseconds(clip, 1), loop=0,
-        pnginfo=about,
-    )  # fmt: skip
-
-
-def _milliseconds(clip: Clip, step: int) -> list[int]:
-    """How long each frame stays, in multiples of `step`; the rounding never adds up."""
-    ends = np.arange(len(clip.frames) + 1) * 1000 / clip.fps
-    return (np.diff(np.round(ends / step)) * step).astype(int).tolist()
-
-
 def _upright(frame: av.VideoFrame, max_side: int) -> Frame:
     """Turned as the phone was held, and reduced."""
     rgb = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
     image = Image.fromarray(np.ascontiguousarray(rgb))
     image.thumbnail((max_side, max_side))
     return np.asarray(image)
-
-
-def _mp4_notes(path: Path) -> str:
-    with av.open(str(path)) as file:
-        return file.metadata["comment"]
-
-
-def _gif_notes(path: Path) -> str:
-    with Image.open(path) as image:
-        return image.info["comment"].decode()
-
-
-def _png_notes(path: Path) -> str:
-    with Image.open(path, formats=["PNG"]) as image:
-        return image.info["comment"]
-
-
-def _webp_notes(path: Path) -> str:
-    with Image.open(path) as image:
-        return "".join(ElementTree.fromstring(image.info["xmp"]).itertext())
-
-
-# XMP is the one place in a WebP for text; the standard field for it is Dublin Core's description.
-XMP = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">'
-    '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{}</rdf:li></rdf:Alt></dc:description>'
-    "</rdf:Description></rdf:RDF></x:xmpmeta>"
-)
-WRITERS = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp, ".png": _write_png}
-READERS = {".mp4": _mp4_notes, ".gif": _gif_notes, ".webp": _webp_notes, ".png": _png_notes}
-# What readers raise on files that are damaged or of another kind; PyAV's own are among them.
-UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, ElementTree.ParseError)
-UNREADABLE += (av.FFmpegError, SyntaxError, EOFError, struct.error, zlib.error)

@@ -11,11 +11,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kisslab.bench import kills
 from kisslab.bench.kills import Work
 from kisslab.identity import _unpacked
+from kisslab.video import make_clip, save
 
 SLOW_SAVE = """
 import sys, time
@@ -58,6 +60,32 @@ def test_a_training_is_killed_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(kills, "WORKS", {"training": kills.WORKS["training"]._replace(kills=3)})
     (killed,) = kills.kill_all()
     assert (killed.kills, killed.half_written, killed.lost, killed.finished) == (3, 0, 0, True)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif", "webp", "png"])
+def test_a_cut_file_counts_as_half_written(suffix: str, tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, 120, 160, 3), np.uint8)
+    path = save(make_clip(frames, 24.0), tmp_path / f"kiss.{suffix}", run_record={"k": 0})
+    assert kills._half_clips(tmp_path) == []
+    whole = path.read_bytes()
+    for share in (0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        assert kills._half_clips(tmp_path) == [path], share
+    path.write_bytes(whole[:-1])
+    assert kills._half_clips(tmp_path) == [path]
+
+
+def test_work_that_is_over_too_soon_counts_no_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the number of kills would be a constant."""
+    quick = Work(_quick, lambda folder: [], lambda folder: 0, kills=3)
+    monkeypatch.setattr(kills, "WORKS", {"quick": quick})
+    monkeypatch.setattr(kills, "_run", lambda do, folder, context: 5.0)  # seconds, as it pretends
+    (killed,) = kills.kill_all()
+    assert killed.kills == 0
+
+
+def _quick(folder: str) -> None:
+    """Over before any kill."""
 
 
 def _careless(folder: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +15,8 @@ from hypothesis import strategies as st
 
 from kisslab import zoo
 from kisslab.batch import read_pairs
-from kisslab.bench import hostile
-from kisslab.bench.bad_inputs import _encoded
+from kisslab.bench import hostile, nasty
+from kisslab.bench.bad_inputs import encoded
 from kisslab.faces import Faces
 from kisslab.keyframes import Keyframes
 from kisslab.photo import load_photo
@@ -29,10 +32,10 @@ FUZZ = settings(
 
 def test_nothing_of_the_corpus_gets_through(tmp_path: Path, monkeypatch) -> None:
     """All but the photos, which test_photo opens one by one."""
-    monkeypatch.delitem(hostile.MAKERS, "photo")
+    monkeypatch.delitem(nasty.MAKERS, "photo")
     work, trap = tmp_path / "in", tmp_path / "trap"
     work.mkdir()
-    files = hostile.nasty_files(work, trap)
+    files = nasty.nasty_files(work, trap)
     before = sorted(tmp_path.rglob("*"))
     opened = list(hostile.open_all(files))
     assert len(opened) == len(files) >= 40
@@ -41,19 +44,37 @@ def test_nothing_of_the_corpus_gets_through(tmp_path: Path, monkeypatch) -> None
     assert sorted(tmp_path.rglob("*")) == before
     assert max(o.growth for o in opened) < 2**30
     harmless = {"nul.csv", "twice.csv"}  # read as names of photos that are not there
+    harmless |= {"many.gif", "most.gif", "most.png", "most.webp"}  # as large as may be
+    harmless |= {"run_7.mp4", *(f"odd_{k}.mp4" for k in range(len(nasty.ODD_RUNS)))}  # no record
     assert {o.nasty.path.name for o in opened if not o.error} <= harmless
 
 
 def test_the_watch_sees_who_dies_and_who_hangs(tmp_path: Path, monkeypatch) -> None:
     """Else a corpus that kills its reader would pass."""
     monkeypatch.setattr(hostile, "_openers", _deadly)  # the watched process imports this module
-    files = [hostile.Nasty(tmp_path, kind) for kind in ("fine", "dies", "fine", "hangs", "raises")]
+    files = [nasty.Nasty(tmp_path, kind) for kind in ("fine", "dies", "fine", "hangs", "raises")]
     opened = list(_served_here(files))
     assert [o.caught for o in opened] == [True, False, True, False, False]
     assert "died" in opened[1].error and "no end" in opened[3].error
 
 
-def _served_here(files: list[hostile.Nasty]):
+def test_a_process_s_peak_is_its_own() -> None:
+    """What its parent had before would hide what a file takes."""
+    ours = np.ones(10**8)  # 800 MB
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert pool.submit(hostile._peak).result() < ours.nbytes < hostile._peak()
+
+
+def test_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    files = []
+    for suffix in ("mp4", "gif"):
+        os.mkfifo(tmp_path / f"pipe.{suffix}")
+        files += [nasty.Nasty(tmp_path / f"pipe.{suffix}", kind) for kind in ("notes", "marked")]
+    opened = list(hostile.open_all(files, patience=10.0))
+    assert all(one.caught and one.error for one in opened), opened
+
+
+def _served_here(files: list[nasty.Nasty]):
     """`open_all` by fork, so that what was patched here counts there."""
     import multiprocessing
     from unittest.mock import patch
@@ -80,13 +101,12 @@ def _deadly() -> dict[str, Callable[[Path], object]]:
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("seeds")
     made = {
-        suffix: _encoded(name)
-        for suffix, name in (("jpg", "JPEG"), ("png", "PNG"), ("tif", "TIFF"))
+        suffix: encoded(name) for suffix, name in (("jpg", "JPEG"), ("png", "PNG"), ("tif", "TIFF"))
     }
-    made["json"] = hostile._good_plan()
+    made["json"] = nasty.good_plan()
     made["csv"] = b"left,right,out,style,seconds,seed\nana.jpg,bo.jpg,,peck,1.5,3\n"
     made["npz"] = zoo.demo_portraits()[0].with_suffix(".faces.npz").read_bytes()
-    return made | {suffix: hostile._good_clip(folder, suffix) for suffix in ("mp4", "gif", "webp")}
+    return made | {suffix: nasty.good_clip(folder, suffix) for suffix in ("mp4", "gif", "webp")}
 
 
 OPENERS: dict[str, tuple[Callable[[Path], object], ...]] = {

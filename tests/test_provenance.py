@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
-from kisslab import provenance, video, zoo
-from kisslab.bench.trust import edit_picture, edit_record, encode, halved, painted, strip
+from kisslab import provenance, zoo
+from kisslab.bench.nasty import EPS, ODD_RUNS, film
+from kisslab.bench.trust import WAYS, strip
 from kisslab.cli import app
+from kisslab.formats import WRITERS
 from kisslab.photo import load_photo
-from kisslab.provenance import find_signer, make_signer, read_credential, sign
-from kisslab.verify import Verification, verify
-from kisslab.video import Clip, make_clip, read_notes, read_record, save
+from kisslab.provenance import find_signer, make_signer, parse_notes, read_credential, sign
+from kisslab.verify import Verification, _frames, verify
+from kisslab.video import Clip, make_clip, message_of, read_notes, read_record, save
+from kisslab.watermark import SMALLEST
 
 SUFFIXES = ("mp4", "png", "gif", "webp")
 RUN = {"style": "tender", "consent": "agreed", "models": {"kiss": "0" * 64}, "fps": 24.0}
@@ -95,35 +98,9 @@ def test_a_strange_machine_sees_it_whole_but_trusts_nobody(
     assert not list(tmp_path.iterdir())  # looking makes no certificate
 
 
-def transplanted(path: Path, out: Path) -> None:
-    """Another clip, and this one's credential: the box 'uuid' of the file (ISO 14496-12)."""
-    encode(path, out, lambda frames: frames[::-1])
-    data = path.read_bytes()
-    start = data.index(b"uuid") - 4
-    size = int.from_bytes(data[start : start + 4], "big")
-    out.write_bytes(out.read_bytes() + data[start : start + size])
-
-
-TAMPERED = {
-    "stripped": (strip, {"credential": "missing", "record": "missing", "watermark": "there"}),
-    "re-encoded": (
-        partial(encode, change=np.copy),
-        {"credential": "missing", "watermark": "there"},
-    ),
-    "halved": (partial(encode, change=halved), {"credential": "missing", "visible mark": "there"}),
-    "painted on": (
-        partial(encode, change=painted),
-        {"credential": "missing", "record": "missing"},
-    ),
-    "one bit": (edit_picture, {"credential": "wrong", "record": "there"}),
-    "reworded": (edit_record, {"credential": "wrong", "record": "wrong"}),
-    "transplanted": (transplanted, {"credential": "wrong"}),
-}
-
-
-@pytest.mark.parametrize("way", TAMPERED)
+@pytest.mark.parametrize("way", WAYS)
 def test_what_was_done_to_a_file_is_said(way: str, mp4: Path, tmp_path: Path) -> None:
-    tamper, expected = TAMPERED[way]
+    tamper, expected = WAYS[way]
     out = tmp_path / "tampered.mp4"
     tamper(mp4, out)
     seen = verify(out)
@@ -134,10 +111,98 @@ def test_what_was_done_to_a_file_is_said(way: str, mp4: Path, tmp_path: Path) ->
 
 def test_a_foreign_file_has_nothing(clip: Clip, tmp_path: Path) -> None:
     out = tmp_path / "holiday.mp4"
-    video._write_mp4(out, iter(clip.frames), clip, "holiday", 85)
+    WRITERS[".mp4"](out, iter(clip.frames), clip.fps, "holiday", 85)
     seen = verify(out)
     assert set(states(seen).values()) == {"missing"} and seen.verdict.startswith("foreign")
     assert "proves nothing" in seen.verdict
+
+
+def test_a_watermark_without_a_record_is_of_nobody_knows_what(mp4: Path, tmp_path: Path) -> None:
+    strip(mp4, tmp_path / "bare.mp4")
+    seen = verify(tmp_path / "bare.mp4")
+    assert seen.findings[2].sentence == f"{seen.watermark.message}; of which record is unknown"
+
+
+def test_the_record_of_another_run_does_not_fit_the_watermark(mp4: Path, tmp_path: Path) -> None:
+    """Not even if it says that it has this watermark."""
+    strip(mp4, tmp_path / "a.mp4", read_notes(mp4).replace("agreed", "forged"))
+    seen = verify(tmp_path / "a.mp4")
+    assert "forged" in seen.findings[1].sentence and "another run" in seen.findings[2].sentence
+    assert message_of(read_notes(mp4)) == seen.watermark.message
+
+
+def test_a_small_clip_does_not_claim_a_watermark(clip: Clip, tmp_path: Path) -> None:
+    for side, has in ((SMALLEST - 1, False), (SMALLEST, True)):
+        small = make_clip(clip.frames[:, 90:][:, :side, :200], 24.0)
+        path = save(small, tmp_path / "small.png", run_record=RUN)
+        assert bool(json.loads(read_notes(path))["watermark"]) is has
+        assert states(verify(path))["watermark"] == ("there" if has else "missing")
+
+
+@pytest.mark.parametrize("notes", ODD_RUNS)
+def test_notes_of_another_shape_are_none(notes: str, clip: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "odd.mp4"
+    WRITERS[".mp4"](path, iter(clip.frames), 24.0, notes, 85)
+    verify(path)
+    try:
+        said = parse_notes(notes)
+    except ValueError:
+        assert verify(path).notes == ""
+        with pytest.raises(ValueError, match="carries no record"):
+            read_record(path)
+    else:
+        assert read_record(path) == said["run"]
+
+
+def nested(depth: int) -> list:
+    return [nested(depth - 1)] if depth else []
+
+
+ODD_DATA = ([1], {"notes": []}, {"notes": nested(60)}, {"notes": "[" * 100_000}, *ODD_RUNS)
+
+
+@pytest.mark.parametrize("data", ODD_DATA)
+def test_others_may_sign_what_they_like(
+    data: object, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = provenance._manifest('{"run": {}}')
+    manifest["assertions"][1]["data"] = {"notes": data} if isinstance(data, str) else data
+    monkeypatch.setattr(provenance, "_manifest", lambda notes: manifest)
+    path = tmp_path / "odd.png"
+    WRITERS[".png"](path, iter(clip.frames[:1]), 24.0, "", 85)
+    seen = verify(sign(path, ""))
+    assert seen.credential.whole and states(seen)["record"] == "missing"
+
+
+@pytest.mark.parametrize("store", ["[]", "{}", '{"manifests": 5, "active_manifest": "a"}'])
+def test_a_manifest_of_no_known_shape_is_invalid(store: str, mp4: Path, monkeypatch) -> None:
+    import c2pa
+
+    monkeypatch.setattr(c2pa.Reader, "json", lambda reader: store)
+    assert read_credential(mp4).problems == ("malformed",)
+
+
+def test_no_picture_is_handed_to_an_interpreter(tmp_path: Path, monkeypatch) -> None:
+    """Pillow opens PostScript with the first `gs` that it finds, whatever the file's name says."""
+    gs, trap = tmp_path / "gs", tmp_path / "trap"
+    gs.write_text(f"#!/bin/sh\ntouch {trap}\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # it looks anew
+    for suffix in ("gif", "png", "webp", "jpg"):
+        (tmp_path / f"script.{suffix}").write_bytes(EPS)
+        with pytest.raises(ValueError, match="can't be read as a picture"):
+            verify(tmp_path / f"script.{suffix}")
+    assert not trap.exists()
+
+
+def test_too_many_pixels_are_refused_and_too_many_frames_left_out(tmp_path: Path) -> None:
+    (tmp_path / "large.gif").write_bytes(film("GIF", 9000))
+    with pytest.raises(ValueError, match="9000 x 9000 pixels are too many"):
+        verify(tmp_path / "large.gif")
+    (tmp_path / "many.gif").write_bytes(film("GIF", 3000, 8))
+    frames = _frames(tmp_path / "many.gif")
+    assert frames.shape == (5, 640, 640, 3)  # 45 million pixels; a sixth frame's would be too many
 
 
 def test_the_mark_left_out_is_said_to_be_missing(clip: Clip, tmp_path: Path) -> None:
@@ -177,6 +242,16 @@ def test_processes_that_start_at_once_share_one_certificate(tmp_path: Path) -> N
         list(pool.map(make_signer, [pem] * 12))
     find_signer(pem)
     assert list(tmp_path.iterdir()) == [pem]
+
+
+def test_without_hard_links_the_certificate_is_renamed(tmp_path: Path, monkeypatch) -> None:
+    def refused(*names: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as exFAT says
+
+    monkeypatch.setattr(os, "link", refused)
+    pem = make_signer(tmp_path / "signing.pem")
+    old = find_signer(pem).read_bytes()
+    assert make_signer(pem).read_bytes() == old and list(tmp_path.iterdir()) == [pem]
 
 
 def test_your_own_certificate_signs(clip: Clip, tmp_path: Path, monkeypatch) -> None:

@@ -98,6 +98,43 @@ def test_nothing_is_read_where_nothing_is() -> None:
     assert sum(bool(watermark._decoded(pushes)) for pushes in noise) <= 1  # CRC-16: 1 in 65536
 
 
+def _grey(levels: np.ndarray) -> np.ndarray:
+    """A picture of 256 x 256 of these grey levels."""
+    whole = np.broadcast_to(levels, (256, 256)).round().astype(np.uint8)
+    return np.repeat(whole[..., None], 3, axis=-1)
+
+
+STRIPES = 128 + 100 * np.cos(np.pi * (np.arange(256) + 0.5) * 64 / 256)  # a single frequency
+PLAIN = {
+    **{f"flat {level}": np.array(level) for level in (0, 1, 16, 128, 254, 255)},
+    "camera noise": 128 + np.random.default_rng(0).normal(0, 3, (256, 256)),
+    "ramp": np.arange(256),
+    "stripes": STRIPES,
+    "stripes across": STRIPES[:, None],
+    "bars": np.arange(256) // 4 % 2 * 255,
+    "checks": (np.arange(256) // 4 + np.arange(256)[:, None] // 4) % 2 * 255,
+    "box": np.pad(np.full((90, 120), 255), ((50, 116), (70, 66))),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_nothing_is_read_on_plain_ground(name: str) -> None:
+    """Where nothing pushes a bit, a word of zeros fits best, and the CRC of zeros is zero."""
+    picture = _grey(PLAIN[name])
+    assert read_watermark([picture] * 3).message == ""
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_flat_clips_can_be_marked_all_the_same(level: int) -> None:
+    flat = [_grey(np.array(level))] * 3
+    marked = add_watermark(flat, choose_pattern(flat, "00000000"))
+    assert read_watermark(marked).message == "00000000"
+
+
+def test_a_sixth_of_the_contrast_is_enough(marked: np.ndarray) -> None:
+    assert read_watermark((marked / 6 + 100).astype(np.uint8)).message == MESSAGE
+
+
 def test_messages_differ(clip: np.ndarray) -> None:
     other = add_watermark(clip, choose_pattern(clip, "00000000"))
     assert read_watermark(other).message == "00000000"

@@ -1,4 +1,4 @@
-"""Files that no photo stage may accept, and what it has to say. (bad_photos)
+"""Files that no photo stage may accept, and what it says. (bad_photos, encoded, grey_png, chunk)
 
 They are made, not stored: each is a real file of its kind, cut, mislabelled or swollen.
 """
@@ -39,7 +39,7 @@ def _paths(folder: Path) -> list[Bad]:
         (folder / ("long" * 100 + ".jpg"), "can't be opened"),
     ]
     if os.geteuid():  # root may read everything
-        locked = _write(folder / "locked.jpg", _encoded("JPEG"))
+        locked = _write(folder / "locked.jpg", encoded("JPEG"))
         locked.chmod(0)
         bad += [(locked, "check its permissions")]
     return bad
@@ -57,14 +57,14 @@ def _no_pictures(folder: Path) -> list[Bad]:
         "script.eps": (eps, "PDF or PostScript"),
         "video.jpg": (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "video"),
         "noise.png": (np.random.default_rng(0).bytes(5000), "not a photo"),
-        "icon.ico": (_encoded("ICO"), "save it as JPEG or PNG"),
+        "icon.ico": (encoded("ICO"), "save it as JPEG or PNG"),
     }
     return [(_write(folder / name, data), words) for name, (data, words) in contents.items()]
 
 
 def _damaged(folder: Path) -> list[Bad]:
     """Real pictures cut off in the middle of their pixels."""
-    wholes = {n: _encoded(n) for n in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF")}
+    wholes = {n: encoded(n) for n in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF")}
     return [
         (_write(folder / f"cut.{name.lower()}", data[: len(data) // 2]), "is damaged or cut off")
         for name, data in wholes.items()
@@ -74,13 +74,13 @@ def _damaged(folder: Path) -> list[Bad]:
 def _sizes(folder: Path) -> list[Bad]:
     """Too many pixels in a small file, and too few."""
     contents = {
-        "bomb.png": (_grey_png(30_000, 30_000), "too many"),
-        "large.png": (_grey_png(12_000, 11_000), "too many"),
-        "claim.png": (_grey_png(2**31 - 1, 2**31 - 1, rows=1), "too many"),
+        "bomb.png": (grey_png(30_000, 30_000), "too many"),
+        "large.png": (grey_png(12_000, 11_000), "too many"),
+        "claim.png": (grey_png(2**31 - 1, 2**31 - 1, rows=1), "too many"),
         "bomb.gif": (_claiming_gif(65_535, 65_535), "too many"),
-        "dot.png": (_encoded("PNG", 1, 1), "too few"),
-        "line.jpg": (_encoded("JPEG", 2000, 10), "too few"),
-        "nothing.png": (_grey_png(0, 0), "damaged"),
+        "dot.png": (encoded("PNG", 1, 1), "too few"),
+        "line.jpg": (encoded("JPEG", 2000, 10), "too few"),
+        "nothing.png": (grey_png(0, 0), "damaged"),
     }
     return [(_write(folder / name, data), words) for name, (data, words) in contents.items()]
 
@@ -90,7 +90,7 @@ def _write(path: Path, data: bytes) -> Path:
     return path
 
 
-def _encoded(name: str, width: int = 200, height: int = 150) -> bytes:
+def encoded(name: str, width: int = 200, height: int = 150) -> bytes:
     """Noise in a format of Pillow's: it can't be packed, so half a file is half a picture."""
     pillow_heif.register_heif_opener()
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -99,22 +99,22 @@ def _encoded(name: str, width: int = 200, height: int = 150) -> bytes:
     return memory.getvalue()
 
 
-def _grey_png(width: int, height: int, rows: int | None = None) -> bytes:
+def grey_png(width: int, height: int, rows: int | None = None) -> bytes:
     """A black one-bit PNG of any size in a few kilobytes; `rows` fewer than it claims if given."""
     packer = zlib.compressobj(9)
     row = bytes(1 + (min(width, 1 << 20) + 7) // 8)
     pixels = b"".join(packer.compress(row) for _ in range(height if rows is None else rows))
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", pixels + packer.flush()), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
-def _chunk(name: bytes, data: bytes) -> bytes:
+def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def _claiming_gif(width: int, height: int) -> bytes:
     """A GIF of a few hundred bytes whose header claims a larger screen."""
-    data = bytearray(_encoded("GIF", 4, 4))
+    data = bytearray(encoded("GIF", 4, 4))
     data[6:10] = struct.pack("<HH", width, height)
     return bytes(data)

@@ -1,5 +1,5 @@
 """What is left when processes die in the midst of their work.
-(lost, kill_busy_worker, kill_run, wait_for)
+(lost, kill_busy_worker, kill_run, wait_for, lead)
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def kill_busy_worker(client: Client) -> None:
 
 def kill_run(work: Callable[[], object], folder: str, pattern: str) -> None:
     """Do `work` in a process that leads a group, and kill the group at the first file it writes."""
-    run = multiprocessing.get_context("spawn").Process(target=_lead, args=(work,))
+    run = multiprocessing.get_context("spawn").Process(target=lead, args=(work,))
     run.start()
     try:
         wait_for(folder, pattern)
@@ -54,7 +54,7 @@ def wait_for(folder: str, pattern: str, patience: float = 240.0) -> None:
         time.sleep(0.02)
 
 
-def _lead(work: Callable[[], object]) -> None:
+def lead(work: Callable[[], object]) -> None:
     """Work as the leader of a process group, which can be killed as one."""
     os.setpgrp()
     work()

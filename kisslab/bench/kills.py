@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -24,9 +25,13 @@ import torch
 
 from kisslab.batch import REPORT, run_batch
 from kisslab.bench.batched import SMALL, small_pairs
+from kisslab.bench.killed import lead
+from kisslab.provenance import read_credential
 from kisslab.studio.dataset import Shard, write_shard
 from kisslab.train.loop import Recipe, fit
-from kisslab.video import load_clip, make_clip, read_record, save
+from kisslab.video import make_clip, read_record, save
+
+TRIES = 4  # for each kill: some runs end before it
 
 
 class Work(NamedTuple):
@@ -42,7 +47,7 @@ class Killed(NamedTuple):
     """What became of one kind of work."""
 
     name: str
-    kills: int
+    kills: int  # that a process died of
     half_written: int
     lost: int  # kills after which less was done than before
     finished: bool  # whether it ran to its end at last
@@ -60,11 +65,13 @@ def kill_all(seed: int = 0) -> Iterator[Killed]:
 
 
 def _killed(name: str, work: Work, rng: np.random.Generator, context: object) -> Killed:
-    """A run that ends before its kill is none: it is begun anew, in an empty folder."""
+    """A run that ends before its kill counts for none: it is begun anew, in an empty folder."""
     kills = half = lost = 0
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as top:
         seconds, folder = _run(work.do, whole, context), _emptied(Path(top) / "work")
-        while kills < work.kills:
+        for _ in range(TRIES * work.kills):
+            if kills == work.kills:
+                break
             before = work.done(folder)
             if not _kill_after(seconds * rng.uniform(0.1, 0.9), work, folder, context):
                 _emptied(folder)
@@ -86,8 +93,7 @@ def _emptied(folder: Path) -> Path:
 def _run(do: Callable[[str], object], folder: str, context: object) -> float:
     """Seconds of a run to its end. RuntimeError if it failed."""
     start = time.perf_counter()
-    process = context.Process(target=_lead, args=(do, folder))
-    process.start()
+    process = _started(do, folder, context)
     process.join()
     if process.exitcode:
         raise RuntimeError(f"{do}: ended with {process.exitcode} where nobody killed it")
@@ -95,22 +101,24 @@ def _run(do: Callable[[str], object], folder: str, context: object) -> float:
 
 
 def _kill_after(seconds: float, work: Work, folder: Path, context: object) -> bool:
-    """Kill it, and all that it started; whether it was still at work."""
-    process = context.Process(target=_lead, args=(work.do, str(folder)))
-    process.start()
+    """Kill it, and all that it started; whether that is what it died of."""
+    process = _started(work.do, str(folder), context)
     process.join(seconds)
-    alive = process.is_alive()
-    if alive:
+    if process.is_alive():
         with suppress(ProcessLookupError):  # it does not lead its group yet
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
     process.join()
-    return alive
+    return process.exitcode == -signal.SIGKILL
 
 
-def _lead(do: Callable[[str], object], folder: str) -> None:
-    """Work as the leader of a process group, which can be killed as one."""
-    os.setpgrp()
+def _started(do: Callable[[str], object], folder: str, context: object) -> BaseProcess:
+    process = context.Process(target=lead, args=(partial(_on_one_thread, do, folder),))
+    process.start()
+    return process
+
+
+def _on_one_thread(do: Callable[[str], object], folder: str) -> None:
     torch.set_num_threads(1)
     do(folder)
 
@@ -163,9 +171,10 @@ def _half_clips(folder: Path) -> list[Path]:
 
 
 def _whole_clip(path: Path) -> None:
+    """ValueError if not: the credential signs every byte, so it notices any that is missing."""
     read_record(path)
-    if path.suffix != ".webp" and path.suffix != ".png" and len(load_clip(path).frames) != 4:
-        raise ValueError(f"{path}: frames are missing")
+    if not read_credential(path).whole:
+        raise ValueError(f"{path}: is not as it was signed")
 
 
 def _half_shards(folder: Path) -> list[Path]:

@@ -13,16 +13,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 from kisslab import watermark, zoo
-from kisslab.bench.hostile import nasty_files, open_all
+from kisslab.bench.hostile import open_all
 from kisslab.bench.kills import kill_all
+from kisslab.bench.nasty import nasty_files
 from kisslab.bench.rows import Row, row
 from kisslab.cutout import cut_out
 from kisslab.faces import Faces
+from kisslab.formats import WRITERS
 from kisslab.guide import draw_guide
 from kisslab.photo import load_photo
 from kisslab.plan import plan_kiss
 from kisslab.verify import verify
-from kisslab.video import WRITERS, add_mark, load_clip, make_clip, save
+from kisslab.video import add_mark, load_clip, make_clip, read_notes, save
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 MESSAGE = "5eed2026"
@@ -42,21 +44,23 @@ def measure() -> Iterator[Row]:
 
 
 def tampered(folder: Path, frames: Frames) -> list[bool]:
-    """Whether `verify` passes a clip as `save` left it, and no longer after each of WAYS."""
+    """Whether `verify` passes a clip of `save`'s, and finds in each of WAYS what it should."""
     path = save(make_clip(frames, 24.0), folder / "kiss.mp4", run_record={"consent": "agreed"})
     if not verify(path).whole:
         raise RuntimeError(f"not even an untouched clip is whole: {verify(path).findings}")
     noticed = []
-    for k, way in enumerate(WAYS):
-        out = folder / f"{k}.mp4"
+    for name, (way, expected) in WAYS.items():
+        out = folder / f"{name}.mp4"
         way(path, out)
-        noticed.append(not verify(out).whole)
+        found = {finding.name: finding.state for finding in verify(out).findings}
+        noticed.append(expected.items() <= found.items())
     return noticed
 
 
-def strip(path: Path, out: Path) -> None:
-    """The same stream of pictures, in a new file without anything else."""
+def strip(path: Path, out: Path, comment: str = "") -> None:
+    """The same stream of pictures, in a new file without anything else than this metadata."""
     with av.open(str(path)) as old, av.open(str(out), "w") as new:
+        new.metadata["comment"] = comment
         stream = new.add_stream_from_template(old.streams.video[0])
         for packet in old.demux(video=0):
             if packet.dts is not None:
@@ -67,7 +71,12 @@ def strip(path: Path, out: Path) -> None:
 def encode(path: Path, out: Path, change: Callable[[Frames], Frames], quality: int = 85) -> None:
     """Its pictures, changed, encoded by a program that knows nothing of credentials."""
     frames = change(load_clip(path).frames)
-    WRITERS[out.suffix](out, iter(frames), make_clip(frames, 24.0), "another program", quality)
+    WRITERS[out.suffix](out, iter(frames), 24.0, "another program", quality)
+
+
+def reconsent(path: Path, out: Path) -> None:
+    """The same pictures without a credential, and a record of a consent that nobody gave."""
+    strip(path, out, read_notes(path).replace('"agreed"', '"All of us, in writing."'))
 
 
 def edit_picture(path: Path, out: Path) -> None:
@@ -78,8 +87,18 @@ def edit_picture(path: Path, out: Path) -> None:
 
 
 def edit_record(path: Path, out: Path) -> None:
-    """Another statement of consent, of as many letters."""
-    out.write_bytes(path.read_bytes().replace(b'"consent": "agreed"', b'"consent": "coaxed"', 1))
+    """Another statement of consent in the metadata, of as many letters."""
+    before, _, after = path.read_bytes().rpartition(b'"consent": "agreed"')
+    out.write_bytes(before + b'"consent": "coaxed"' + after)
+
+
+def transplant(path: Path, out: Path) -> None:
+    """Another clip, and this one's credential: the box 'uuid' of the file (ISO 14496-12)."""
+    encode(path, out, lambda frames: frames[::-1])
+    data = path.read_bytes()
+    start = data.index(b"uuid") - 4
+    size = int.from_bytes(data[start : start + 4], "big")
+    out.write_bytes(out.read_bytes() + data[start : start + size])
 
 
 def halved(frames: Frames) -> UInt8[np.ndarray, "T _h _w 3"]:
@@ -95,14 +114,18 @@ def painted(frames: Frames) -> Frames:
     return frames
 
 
-WAYS: tuple[Callable[[Path, Path], None], ...] = (
-    strip,
-    partial(encode, change=np.copy),
-    partial(encode, change=halved),
-    partial(encode, change=painted),
-    edit_picture,
-    edit_record,
-)
+LOST = {"credential": "missing", "record": "missing"}
+# Ways to tamper with a file, and what `verify` has to find then.
+WAYS: dict[str, tuple[Callable[[Path, Path], None], dict[str, str]]] = {
+    "stripped": (strip, {**LOST, "watermark": "there"}),
+    "re-encoded": (partial(encode, change=np.copy), {**LOST, "watermark": "there"}),
+    "halved": (partial(encode, change=halved), {**LOST, "visible mark": "there"}),
+    "painted on": (partial(encode, change=painted), LOST),
+    "one bit": (edit_picture, {"credential": "wrong", "record": "there"}),
+    "reworded": (edit_record, {"credential": "wrong", "record": "wrong", "watermark": "wrong"}),
+    "another consent": (reconsent, {"credential": "missing", "watermark": "wrong"}),
+    "transplanted": (transplant, {"credential": "wrong"}),
+}
 
 
 def _hostile_rows() -> Iterator[Row]:
@@ -148,8 +171,9 @@ def _watermark_rows() -> Iterator[Row]:
         yield row(f"watermark_bits_after_{name}", share, "share", bound, len(copies))
     read = [_message(frames) == MESSAGE for copy in copies for frames in copy.values()]
     yield row("watermark_messages_read", sum(read), "copies", f"= {len(read)}", len(read))
-    invented = sum(bool(_message(frames)) for frames in clips)
-    yield row("watermark_invented", invented, "clips", "= 0", len(clips))
+    foreign = [*clips, *_foreign()]
+    invented = sum(bool(_message(frames)) for frames in foreign)
+    yield row("watermark_invented", invented, "clips", "= 0", len(foreign))
 
 
 def _copies(frames: Frames, folder: Path) -> dict[str, Frames]:
@@ -177,6 +201,18 @@ def _message(frames: Frames) -> str:
 def _clips() -> list[Frames]:
     """Guides of packaged couples, with the visible mark, 24 frames each."""
     return [np.stack(list(add_mark(_guide(name)))) for name in COUPLES]
+
+
+def _foreign() -> Iterator[Frames]:
+    """Clips that nobody marked: flat, striped, of noise, and packaged portraits."""
+    plain = [np.full((256, 256), level) for level in (0, 1, 16, 64, 128, 192, 254, 255)]
+    for period in (4, 8, 64 / 19, 512 / 64):  # pixels
+        stripes = np.tile(128 + 100 * np.cos(2 * np.pi * (np.arange(256) + 0.5) / period), (256, 1))
+        plain += [stripes, stripes.T]
+    plain += list(np.random.default_rng(0).normal(128, 10, (200, 256, 256)).clip(0, 255))
+    yield from (np.repeat(grey.astype(np.uint8)[None, ..., None], 3, axis=-1) for grey in plain)
+    for path in sorted(zoo.data_path("portraits").glob("*.jpg")):
+        yield (load_photo(path).rgb * 255).astype(np.uint8)[None]
 
 
 def _guide(name: str) -> Frames:
