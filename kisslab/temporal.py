@@ -167,6 +167,8 @@ def follow(
 ) -> Num[np.ndarray, "H W ..."]:
     """The picture as seen at every pixel's place plus its flow; edges continue."""
     places = (_grid(*flow.shape[:2]) + flow).astype(np.float32, copy=False)
+    if picture.dtype == np.float16:  # OpenCV can't
+        picture = picture.astype(np.float32)
     return cv2.remap(picture, places, None, how, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -275,7 +277,7 @@ def _along(
     last = min(radius, len(frames) - 1 - t if step > 0 else t)
     for now in range(t, t + step * last, step):
         seen = seen * (1 - follow(hidden[now].astype(np.float32), path))
-        path = path + follow(flow[now].astype(np.float32), path)
+        path = path + follow(flow[now], path)
         yield follow(frames[now + step], path, cv2.INTER_CUBIC), np.clip(seen, 0, 1)
 
 

@@ -823,7 +823,7 @@ show.snapshot(
 # mostly *pose*. So hold a clip against the truth where you have it; where you have not, read the
 # ceiling as the ceiling of frontal faces, and trust the **margin** (more like oneself than like the
 # partner) before the value. Against the truth, the guide of person 0 did lose the face: at the end
-# the recogniser takes it for a stranger's, and what the model painted brings back a part.
+# the recogniser takes it for a stranger's, and what the model painted does not bring it back.
 #
 # **Claim:** in the true film the likeness is lower where the head is turned most than at the
 # start; and averaged over the clip, people are more like themselves than like the other.
@@ -835,7 +835,7 @@ for person in (0, 1):
     assert np.nanmean(likeness.own[turned, person]) < likeness.own[0, person]
     assert np.nanmean(likeness.margin[:, person]) > 0 > likeness.floor[person] - 0.2
 own = {name: reports[name].likeness.own[-1, 0] for name in ("true", "painted", "guide")}
-assert own["true"] > own["painted"] > own["guide"]
+assert own["true"] > max(own["painted"], own["guide"]) + 0.2
 
 # %% [markdown]
 # ## 9 · What fails, honestly

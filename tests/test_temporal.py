@@ -77,6 +77,8 @@ def test_following_a_flow_is_where_it_leads() -> None:
     ramp = np.tile(np.arange(WIDE, dtype=np.float32), (HIGH, 1))
     flow = np.full((HIGH, WIDE, 2), [2.5, 1.0], np.float32)
     np.testing.assert_allclose(follow(ramp, flow)[:, :-4], ramp[:, :-4] + 2.5, atol=1e-3)
+    half = follow(ramp.astype(np.float16), flow.astype(np.float16))  # as Flows has them
+    np.testing.assert_array_equal(half, follow(ramp, flow))
 
 
 def test_estimated_flow_is_that_of_the_texture() -> None:
