@@ -19,6 +19,7 @@ from kisslab.cluster import connect
 from kisslab.photo import FORMATS, Photo
 from kisslab.pipeline import Pipeline
 from kisslab.plan import find_style
+from kisslab.provenance import read_credential
 from kisslab.records import Result, read_text, record
 from kisslab.video import check_target, read_record
 
@@ -96,15 +97,17 @@ def run_batch(
     for pair in pairs:
         check_target(folder / pair.out)
     task = partial(make_pair, folder=str(folder), pipeline=pipeline, consent=consent)
-    with (folder / REPORT).open("w", newline="", encoding="utf-8") as file:
+    with (
+        connect(scheduler, workers) as client,
+        (folder / REPORT).open("w", newline="", encoding="utf-8") as file,
+    ):
         report = csv.DictWriter(file, Done.__dataclass_fields__)
         report.writeheader()
-        with connect(scheduler, workers) as client:
-            for pair, future in _ended(client, task, pairs):
-                done = _told(pair, future, folder)
-                report.writerow(dict(done.items()))
-                file.flush()
-                yield done
+        for pair, future in _ended(client, task, pairs):
+            done = _told(pair, future, folder)
+            report.writerow(dict(done.items()))
+            file.flush()
+            yield done
 
 
 def make_pair(pair: Pair, folder: str, pipeline: Pipeline, consent: str) -> Done:
@@ -128,8 +131,10 @@ def _planned(pipeline: Pipeline, pair: Pair) -> Pipeline:
 
 
 def _is_of(path: Path, photos: list[Photo], pipeline: Pipeline) -> bool:
-    """Whether the clip's record names these photos, byte for byte, and these settings."""
+    """Whether the clip is whole, of these photos, byte for byte, and of these settings."""
     run = read_record(path)
+    if not read_credential(path).whole:
+        return False
     made_of = [photo["sha256"] for photo in run["photos"]]
     return made_of == [p.sha256 for p in photos] and run["settings"] == pipeline.settings()
 
@@ -239,8 +244,15 @@ def _cells(table: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
 
 def _check_columns(path: Path, names: list[str]) -> None:
     unknown = [name for name in names if name not in COLUMNS]
-    if unknown or "left" not in names:
-        wrong = f"unknown column {unknown[0]!r}" if unknown else "no column 'left'"
+    twice = [name for name in names if names.count(name) > 1]
+    if unknown or twice or "left" not in names:
+        wrong = (
+            f"unknown column {unknown[0]!r}"
+            if unknown
+            else f"column {twice[0]!r} stands there twice"
+            if twice
+            else "no column 'left'"
+        )
         raise ValueError(
             f"{path.name}, line 1: {wrong}; the first line names columns, out of "
             f"{', '.join(COLUMNS)}"

@@ -229,6 +229,7 @@ def _make(
 
     with _plain_errors():
         check_target(output)
+        _check_other(output, photos)
         find_style(style)
         pipeline = Pipeline(plan=partial(plan_kiss, style=style, seconds=seconds, seed=seed))
         stages = pipeline.stages(*photos, consent=STATEMENT if consent else "")
@@ -237,6 +238,13 @@ def _make(
     for note in run.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"{output}: {len(run.clip.frames)} frames, {run.motion.style}, marked AI-generated")
+
+
+def _check_other(output: Path, photos: list[Path]) -> None:
+    """ValueError if the clip would take a photo's place."""
+    for photo in photos:
+        if output.exists() and photo.exists() and output.samefile(photo):
+            raise ValueError(f"{output}: is the photo itself; name another file with -o")
 
 
 def _shown(stages: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator
 from importlib.metadata import metadata, requires, version
 from typing import NamedTuple
@@ -85,5 +86,9 @@ def _licence(name: str) -> str:
 
 
 if __name__ == "__main__":
-    for row in licences():
+    try:
+        table = licences()
+    except ModuleNotFoundError as error:
+        sys.exit(f"kisslab: {error}; install kisslab first, for its table is of what is installed")
+    for row in table:
         print(f"{row.name:50} {row.version:14} {row.licence}")

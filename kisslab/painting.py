@@ -84,4 +84,6 @@ def _people(guide: Guide, t: int) -> Float[np.ndarray, "H W"]:
 
 def _counts(size: Float[np.ndarray, "H W"], noise: float) -> Float[np.ndarray, "H W"]:
     """From 0 for changes below `noise` to 1 above; steep, for half a change is a smear."""
+    if noise <= 0:
+        return (size > 0).astype(np.float32)
     return 1 - np.exp(-((size / noise) ** 4))

@@ -106,6 +106,8 @@ class atomic:
             self.part.chmod(
                 0o666 & ~umask
             )  # mkstemp makes private files; a result is an ordinary one
+            with self.part.open("rb") as file:
+                os.fsync(file.fileno())  # else a power cut may leave the name without the bytes
             self.part.replace(self.path)
         else:
             self.part.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ Picture = Float[np.ndarray, "H W 3"]
 Flow = Float[np.ndarray, "H W 2"]  # pixels (x, y)
 CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])  # pixel centres around a place
 LONGEST = 384  # pixels: the longer side of the frames that `steady` looks for flows in
+SMALLEST = 16  # pixels: the shorter side of frames that OpenCV can look for flows in
 BEHIND = 1e-3  # weight of what is hidden soon: it shows only where nothing else comes
 
 
@@ -102,8 +103,10 @@ def steady(
     flows: of the frames, as large as they are, or `clip_flows` of the frames made small, as are
     looked for if none are given: averages are taken at that size, and what they change is enlarged,
     which is as fine as flicker. `guide_flows` does not see the flicker at all. ValueError: flows of
-    another clip. Linear in frames, pixels and radius.
+    another clip, no tolerance. Linear in frames, pixels and radius.
     """
+    if tolerance <= 0:
+        raise ValueError(f"tolerance={tolerance}: give a difference of colours above 0")
     full = flows is not None and flows.ahead.shape[:3] == frames.shape[:3]
     small = frames if full else _small(frames)
     flows = clip_flows(small) if flows is None else _of(flows, small)
@@ -155,8 +158,11 @@ def observed_flow(
 ) -> Float[np.ndarray, "_s H W 2"]:
     """What moves where in a clip, frame t to t + step, without knowing the plan.
 
-    Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset. S = T - step.
+    Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset. S = T - step. ValueError for
+    a step below 1. Frames too small to search in (below SMALLEST pixels) are said to stand still.
     """
+    if step < 1:
+        raise ValueError(f"step={step}: flows lead into later frames; give 1 or more")
     out = np.empty((max(0, len(frames) - step), *frames.shape[1:3], 2), np.float32)
     _observe(frames, out, step)
     return out
@@ -176,6 +182,9 @@ def _observe(
     frames: Num[np.ndarray, "T H W 3"], out: Float[np.ndarray, "_N H W 2"], step: int = 1
 ) -> None:
     """Writes the flow from every frame t to t + step into `out`, whatever its precision."""
+    if min(frames.shape[1:3]) < SMALLEST:
+        out[:] = 0
+        return
     greys = [cv2.cvtColor(show.to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for flow, now, later in zip(out, greys, greys[step:], strict=False):
@@ -243,8 +252,9 @@ def _of(flows: Flows, frames: Frames) -> Flows:
 
 def _small(frames: Frames) -> Float[np.ndarray, "T h w 3"]:
     """At most LONGEST pixels long."""
-    high, wide = (round(n * LONGEST / max(frames.shape[1:3])) for n in frames.shape[1:3])
-    if high >= frames.shape[1]:
+    scale = LONGEST / max(frames.shape[1:3])
+    high, wide = (max(1, round(n * scale)) for n in frames.shape[1:3])
+    if scale >= 1:
         return frames
     return np.stack([cv2.resize(f, (wide, high), interpolation=cv2.INTER_AREA) for f in frames])
 

@@ -72,6 +72,7 @@ def test_a_folder_is_a_couple_a_photo(tmp_path: Path) -> None:
     [
         ("right\nbo.jpg\n", "line 1: no column 'left'.*out of left, right"),
         ("left,mood\nus.jpg,gay\n", "line 1: unknown column 'mood'"),
+        ("left,left\nus.jpg,we.jpg\n", "line 1: column 'left' stands there twice"),
         ("left,right\n,bo.jpg\n", "line 2: no photo in the column 'left'"),
         ("left,style\nus.jpg,waltz\n", "line 2: style='waltz'.*choose one of peck"),
         ("left,seed\nus.jpg,1\nwe.jpg,1.5\n", "line 3: seed='1.5' is not a whole number"),
@@ -109,6 +110,15 @@ def test_what_the_same_photos_and_settings_made_is_kept(tmp_path: Path) -> None:
     assert not make(replace(pair, photos=other, seed=7)).kept
     assert make(replace(pair, photos=other, seed=7)).kept
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_clip_that_was_cut_off_is_made_again(tmp_path: Path) -> None:
+    pair = small_pairs(1)[0]
+    clip = Path(make_pair(pair, str(tmp_path), SMALL, consent="").path)
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[: int(0.9 * len(whole))])  # its record stands in front
+    assert not make_pair(pair, str(tmp_path), SMALL, consent="").kept
+    assert len(load_clip(clip).frames) == 4
 
 
 def test_a_file_that_kisslab_did_not_make_is_left_alone(tmp_path: Path) -> None:

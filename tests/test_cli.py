@@ -62,6 +62,15 @@ def test_mistakes_are_one_plain_line(words: tuple[str, ...], message: str, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+def test_a_clip_never_takes_a_photo_s_place(tmp_path: Path) -> None:
+    photo = tmp_path / "us.png"
+    photo.write_bytes(Path(LEFT).read_bytes())
+    before = photo.read_bytes()
+    done = kisslab("make", LEFT, str(photo), "--consent", "-o", str(tmp_path / "." / "us.png"))
+    assert done.returncode == 2 and "is the photo itself" in done.stderr
+    assert photo.read_bytes() == before
+
+
 def test_models_are_listed_with_licence_and_place() -> None:
     done = kisslab("models", COLUMNS="250")
     assert done.returncode == 0

@@ -269,6 +269,14 @@ def test_what_the_photo_shows_gives_way_to_a_great_change(model: KissModel) -> N
     np.testing.assert_allclose(out.mask, 1, atol=1e-3)
 
 
+def test_a_threshold_of_nothing_takes_every_change(model: KissModel) -> None:
+    guide, had = surely_drawn(slice(40, 80)), tiny_conditions(places=(20, 32)).guide
+    same = painted(model, guide, had.copy(), had, noise=0, sure=0, background=0)
+    np.testing.assert_array_equal(same.frames, guide.frames)
+    out = painted(model, guide, had + 1, had, noise=0, sure=0, background=0)
+    np.testing.assert_allclose(out.mask, 1, atol=1e-3)
+
+
 def test_the_background_has_a_threshold_of_its_own(model: KissModel) -> None:
     guide, had = surely_drawn(slice(0, 0)), tiny_conditions(places=(20, 32)).guide
     layers = np.zeros_like(guide.layers)

@@ -15,6 +15,7 @@ from kisslab.temporal import (
     follow,
     guide_flows,
     interpolate,
+    observed_flow,
     steady,
 )
 
@@ -164,6 +165,20 @@ def test_without_neighbours_a_clip_stays_as_it_is() -> None:
     frames = square(np.arange(3))
     np.testing.assert_allclose(steady(frames, radius=0).frames, frames, atol=1e-6)
     np.testing.assert_allclose(steady(frames[:1]).frames, frames[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 10, 1000), (2, 2, 2000), (4, 15, 40)])
+def test_frames_too_small_for_flows_stand_still(shape: tuple[int, int, int]) -> None:
+    frames = np.random.default_rng(0).random((*shape, 3)).astype(np.float32)
+    steadied = steady(frames)
+    assert np.isfinite(steadied.frames).all() and not steadied.flows.ahead.any()
+
+
+def test_steps_back_and_no_tolerance_are_refused() -> None:
+    with pytest.raises(ValueError, match="step=-1"):
+        observed_flow(square(np.arange(4)), -1)
+    with pytest.raises(ValueError, match="tolerance=0"):
+        steady(square(np.arange(4)), tolerance=0.0)
 
 
 def test_flows_of_another_clip_are_refused() -> None:
