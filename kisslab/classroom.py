@@ -13,6 +13,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from kisslab.records import Result, record
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HEAD = re.compile(r"# Exercise (\w+)")
+OURS = "from kisslab.classroom import check\n"  # before each check: an answer may have another
 SECONDS = 300  # that one cell may take when a notebook is graded
 SIGNS = {True: ("passed", "#009E73"), False: ("not yet", "#D55E00")}  # show.PALETTE's
 
@@ -134,7 +136,8 @@ def grade(path: str | Path, original: str | Path | None = None) -> Grade:
     Only the exercise cells are taken from `path`, so that nothing else that was changed, a check
     among them, counts. original: by default the packaged notebook of that name. Answers run with
     your rights: grade what strangers sent inside a container. They also share the checks' kernel,
-    so look at an answer that meddles with kisslab itself. ValueError: no such notebook.
+    and can reach into its frames and modules to fool any check, so a person has to read them
+    before a grade counts. ValueError: no such notebook.
     """
     original = Path(original) if original else zoo.data_path(Path(path).name, "notebooks")
     if not original.is_file():
@@ -143,6 +146,8 @@ def grade(path: str | Path, original: str | Path | None = None) -> Grade:
     theirs = {name: cell.source for name, cell in _answers(_read(path).cells)}
     for name, cell in _answers(notebook.cells):
         cell.source = theirs.get(name, cell.source)
+        for checked in _checks(notebook.cells, name):
+            checked.source = OURS + checked.source
     execute(notebook)
     return Grade(str(path), verdicts(notebook))
 
@@ -157,10 +162,19 @@ def with_solutions(path: str | Path) -> Any:
 
 
 def execute(notebook: Any) -> None:
-    """Run every cell in a fresh kernel; one that fails is left behind, with its error."""
-    from nbclient import NotebookClient
+    """Run every cell in a fresh kernel; one that fails is left behind, with its error.
 
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", allow_errors=True).execute()
+    A cell that ends the kernel, or takes longer than SECONDS, is the last to run.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    for cell in notebook.cells:  # or those never run would show what they showed before
+        if cell.cell_type == "code":
+            cell.outputs = []
+    client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", allow_errors=True)
+    with suppress(CellTimeoutError, DeadKernelError):
+        client.execute()
 
 
 def verdicts(notebook: Any) -> tuple[Verdict, ...]:
@@ -244,12 +258,15 @@ def _fenced(text: str) -> list[str]:
 
 
 def _verdict(cells: Sequence[Any], name: str) -> Verdict:
-    """What the check's cell showed, or that it did not come so far."""
+    """What the check's cell returned, or that it did not come so far.
+
+    Only the result that came last is the check's own: an answer may have shown others.
+    """
     head = f"exercise {name}: "
     for cell in _checks(cells, name):
-        for output in cell.outputs:
-            text = output.get("data", {}).get("text/plain", "")
-            if text.startswith(head):
-                sign, _, words = text.removeprefix(head).partition(". ")
-                return Verdict(name, sign == SIGNS[True][0], words)
+        results = [out for out in cell.outputs if out.output_type == "execute_result"]
+        text = results[-1].data.get("text/plain", "") if results else ""
+        if text.startswith(head):
+            sign, _, words = text.removeprefix(head).partition(". ")
+            return Verdict(name, sign == SIGNS[True][0], words)
     return Verdict(name, False, "The check could not run; see what its cell shows.")
