@@ -1,7 +1,7 @@
 """Exercises of the notebooks: judged, handed out, graded.
 
 (check, Verdict, exercises, Exercise, without_solution, student_copy, grade, Grade, with_solutions,
-execute, verdicts)
+execute, verdicts, read_notebook)
 
 An exercise is three cells. A code cell begins with `# Exercise 2: ...` and holds the stub; a later
 one calls `check("2", ...)`; a markdown cell folds the solution away. The solution's code is the
@@ -95,7 +95,7 @@ def check(
 
 def exercises(path: str | Path) -> tuple[Exercise, ...]:
     """All exercises of a notebook. ValueError: one lacks its check or its solution."""
-    cells = _read(path).cells
+    cells = read_notebook(path).cells
     stubs = {name: cell.source for name, cell in _answers(cells)}
     return tuple(Exercise(name, stub, *_belonging(cells, name)) for name, stub in stubs.items())
 
@@ -117,7 +117,7 @@ def student_copy(path: str | Path, folder: str | Path) -> Path:
     """
     import nbformat
 
-    notebook, target = _read(path), Path(folder) / Path(path).name
+    notebook, target = read_notebook(path), Path(folder) / Path(path).name
     if target.exists():
         raise FileExistsError(f"{target}: is there already; name another folder")
     notebook.cells = [cell for cell in notebook.cells if not _solves(cell)]
@@ -142,8 +142,8 @@ def grade(path: str | Path, original: str | Path | None = None) -> Grade:
     original = Path(original) if original else zoo.data_path(Path(path).name, "notebooks")
     if not original.is_file():
         raise ValueError(f"{Path(path).name}: no notebook of kisslab has that name; rename it back")
-    notebook = _read(original)
-    theirs = {name: cell.source for name, cell in _answers(_read(path).cells)}
+    notebook = read_notebook(original)
+    theirs = {name: cell.source for name, cell in _answers(read_notebook(path).cells)}
     for name, cell in _answers(notebook.cells):
         cell.source = theirs.get(name, cell.source)
         for checked in _checks(notebook.cells, name):
@@ -154,7 +154,7 @@ def grade(path: str | Path, original: str | Path | None = None) -> Grade:
 
 def with_solutions(path: str | Path) -> Any:
     """The notebook, each stub replaced by its solution: what a perfect student hands in."""
-    notebook = _read(path)
+    notebook = read_notebook(path)
     solved = {exercise.name: exercise.solution for exercise in exercises(path)}
     for name, cell in _answers(notebook.cells):
         cell.source = solved[name]
@@ -180,6 +180,19 @@ def execute(notebook: Any) -> None:
 def verdicts(notebook: Any) -> tuple[Verdict, ...]:
     """What the checks of an executed notebook say, exercise by exercise."""
     return tuple(_verdict(notebook.cells, name) for name, _ in _answers(notebook.cells))
+
+
+def read_notebook(path: str | Path) -> Any:
+    """The notebook as nbformat has it, version 4. ValueError: the file holds no valid one."""
+    import nbformat  # a part of Jupyter: pip install 'kisslab[lab]'
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)  # reading only logs what is wrong
+    except (nbformat.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0][:150]
+        raise ValueError(f"{path}: no valid notebook ({reason})") from error
+    return notebook
 
 
 def _same(value: Any, expected: Any, tolerance: float) -> bool:
@@ -214,12 +227,6 @@ def _difference(value: Any, expected: Any) -> str:
     place = f" at {tuple(int(i) for i in worst)}" if worst else ""
     given, right = (float(np.asarray(v)[worst]) for v in (value, expected))
     return f"You gave {given:.4g}{place}; {right:.4g} was expected."
-
-
-def _read(path: str | Path) -> Any:
-    import nbformat  # a part of Jupyter: pip install 'kisslab[lab]'
-
-    return nbformat.read(path, as_version=4)
 
 
 def _answers(cells: Sequence[Any]) -> Iterator[tuple[str, Any]]:

@@ -151,6 +151,42 @@ def test_who_ends_the_kernel_does_not_end_the_grading(tmp_path, deed, monkeypatc
     assert not verdict.passed and "could not run" in verdict.words
 
 
+NONE = [
+    "x",
+    "{}",
+    "[]",
+    '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
+    '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}',
+    '{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code", '
+    '"source": 5, "metadata": {}, "outputs": [], "execution_count": null}]}',
+]
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_what_is_no_notebook_is_a_plain_error(tmp_path, text) -> None:
+    from kisslab.cli import app
+
+    path = tmp_path / "00_tour.ipynb"
+    path.write_text(text)
+    into = str(tmp_path / "out")
+    for given in (
+        ["classroom", "check", str(path)],
+        ["classroom", "student", str(path), "--to", into],
+        ["site", into, "--notebooks", str(tmp_path)],
+    ):
+        done = CliRunner().invoke(app, given)
+        assert done.exit_code == 2 and f"{path}: no valid notebook (" in done.output
+        assert isinstance(done.exception, SystemExit)
+
+
+def test_one_that_cannot_be_graded_does_not_keep_the_next_from_its_turn(tmp_path) -> None:
+    from kisslab.cli import app
+
+    paths = [write(tmp_path / name) for name in ("essay.ipynb", "poem.ipynb")]
+    done = CliRunner().invoke(app, ["classroom", "check", *map(str, paths)])
+    assert done.exit_code == 2 and all(path.name in done.output for path in paths)
+
+
 def test_a_notebook_of_another_name_is_a_plain_error(tmp_path) -> None:
     from kisslab.cli import app
 
