@@ -114,7 +114,9 @@ class KissApp:
         return self._thread
 
     def cancel(self) -> None:
-        """Stop when the stage at work has ended."""
+        """Stop when the stage at work has ended; without one there is nothing to do."""
+        if self.halt.disabled:
+            return
         self._stopped.set()
         self._say("Stopping after this stage …")
 

@@ -1,7 +1,7 @@
 """Exercises of the notebooks: judged, handed out, graded.
 
 (check, Verdict, exercises, Exercise, without_solution, student_copy, grade, Grade, with_solutions,
-execute, verdicts)
+execute, verdicts, read_notebook)
 
 An exercise is three cells. A code cell begins with `# Exercise 2: ...` and holds the stub; a later
 one calls `check("2", ...)`; a markdown cell folds the solution away. The solution's code is the
@@ -13,6 +13,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from kisslab.records import Result, record
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HEAD = re.compile(r"# Exercise (\w+)")
+OURS = "from kisslab.classroom import check\n"  # before each check: an answer may have another
 SECONDS = 300  # that one cell may take when a notebook is graded
 SIGNS = {True: ("passed", "#009E73"), False: ("not yet", "#D55E00")}  # show.PALETTE's
 
@@ -93,7 +95,7 @@ def check(
 
 def exercises(path: str | Path) -> tuple[Exercise, ...]:
     """All exercises of a notebook. ValueError: one lacks its check or its solution."""
-    cells = _read(path).cells
+    cells = read_notebook(path).cells
     stubs = {name: cell.source for name, cell in _answers(cells)}
     return tuple(Exercise(name, stub, *_belonging(cells, name)) for name, stub in stubs.items())
 
@@ -115,7 +117,7 @@ def student_copy(path: str | Path, folder: str | Path) -> Path:
     """
     import nbformat
 
-    notebook, target = _read(path), Path(folder) / Path(path).name
+    notebook, target = read_notebook(path), Path(folder) / Path(path).name
     if target.exists():
         raise FileExistsError(f"{target}: is there already; name another folder")
     notebook.cells = [cell for cell in notebook.cells if not _solves(cell)]
@@ -134,22 +136,25 @@ def grade(path: str | Path, original: str | Path | None = None) -> Grade:
     Only the exercise cells are taken from `path`, so that nothing else that was changed, a check
     among them, counts. original: by default the packaged notebook of that name. Answers run with
     your rights: grade what strangers sent inside a container. They also share the checks' kernel,
-    so look at an answer that meddles with kisslab itself. ValueError: no such notebook.
+    and can reach into its frames and modules to fool any check, so a person has to read them
+    before a grade counts. ValueError: no such notebook.
     """
     original = Path(original) if original else zoo.data_path(Path(path).name, "notebooks")
     if not original.is_file():
         raise ValueError(f"{Path(path).name}: no notebook of kisslab has that name; rename it back")
-    notebook = _read(original)
-    theirs = {name: cell.source for name, cell in _answers(_read(path).cells)}
+    notebook = read_notebook(original)
+    theirs = {name: cell.source for name, cell in _answers(read_notebook(path).cells)}
     for name, cell in _answers(notebook.cells):
         cell.source = theirs.get(name, cell.source)
+        for checked in _checks(notebook.cells, name):
+            checked.source = OURS + checked.source
     execute(notebook)
     return Grade(str(path), verdicts(notebook))
 
 
 def with_solutions(path: str | Path) -> Any:
     """The notebook, each stub replaced by its solution: what a perfect student hands in."""
-    notebook = _read(path)
+    notebook = read_notebook(path)
     solved = {exercise.name: exercise.solution for exercise in exercises(path)}
     for name, cell in _answers(notebook.cells):
         cell.source = solved[name]
@@ -157,15 +162,37 @@ def with_solutions(path: str | Path) -> Any:
 
 
 def execute(notebook: Any) -> None:
-    """Run every cell in a fresh kernel; one that fails is left behind, with its error."""
-    from nbclient import NotebookClient
+    """Run every cell in a fresh kernel; one that fails is left behind, with its error.
 
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", allow_errors=True).execute()
+    A cell that ends the kernel, or takes longer than SECONDS, is the last to run.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    for cell in notebook.cells:  # or those never run would show what they showed before
+        if cell.cell_type == "code":
+            cell.outputs = []
+    client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", allow_errors=True)
+    with suppress(CellTimeoutError, DeadKernelError):
+        client.execute()
 
 
 def verdicts(notebook: Any) -> tuple[Verdict, ...]:
     """What the checks of an executed notebook say, exercise by exercise."""
     return tuple(_verdict(notebook.cells, name) for name, _ in _answers(notebook.cells))
+
+
+def read_notebook(path: str | Path) -> Any:
+    """The notebook as nbformat has it, version 4. ValueError: the file holds no valid one."""
+    import nbformat  # a part of Jupyter: pip install 'kisslab[lab]'
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)  # reading only logs what is wrong
+    except (nbformat.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0][:150]
+        raise ValueError(f"{path}: no valid notebook ({reason})") from error
+    return notebook
 
 
 def _same(value: Any, expected: Any, tolerance: float) -> bool:
@@ -200,12 +227,6 @@ def _difference(value: Any, expected: Any) -> str:
     place = f" at {tuple(int(i) for i in worst)}" if worst else ""
     given, right = (float(np.asarray(v)[worst]) for v in (value, expected))
     return f"You gave {given:.4g}{place}; {right:.4g} was expected."
-
-
-def _read(path: str | Path) -> Any:
-    import nbformat  # a part of Jupyter: pip install 'kisslab[lab]'
-
-    return nbformat.read(path, as_version=4)
 
 
 def _answers(cells: Sequence[Any]) -> Iterator[tuple[str, Any]]:
@@ -244,12 +265,15 @@ def _fenced(text: str) -> list[str]:
 
 
 def _verdict(cells: Sequence[Any], name: str) -> Verdict:
-    """What the check's cell showed, or that it did not come so far."""
+    """What the check's cell returned, or that it did not come so far.
+
+    Only the result that came last is the check's own: an answer may have shown others.
+    """
     head = f"exercise {name}: "
     for cell in _checks(cells, name):
-        for output in cell.outputs:
-            text = output.get("data", {}).get("text/plain", "")
-            if text.startswith(head):
-                sign, _, words = text.removeprefix(head).partition(". ")
-                return Verdict(name, sign == SIGNS[True][0], words)
+        results = [out for out in cell.outputs if out.output_type == "execute_result"]
+        text = results[-1].data.get("text/plain", "") if results else ""
+        if text.startswith(head):
+            sign, _, words = text.removeprefix(head).partition(". ")
+            return Verdict(name, sign == SIGNS[True][0], words)
     return Verdict(name, False, "The check could not run; see what its cell shows.")

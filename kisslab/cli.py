@@ -136,8 +136,9 @@ def models() -> None:
     from kisslab import zoo
 
     table = Table("name", "file", "size", "licence", "permits", "where")
-    for row in zoo.models_table():
-        table.add_row(row.name, row.file, row.size, row.licence, row.permits, row.place)
+    with _plain_errors():
+        for row in zoo.models_table():
+            table.add_row(row.name, row.file, row.size, row.licence, row.permits, row.place)
     Console().print(table)
 
 
@@ -194,12 +195,17 @@ def check(
     """Run the answers of notebooks and say which hold. This runs what students wrote."""
     from kisslab.classroom import grade
 
-    with _plain_errors():
-        for path in notebooks:
-            result = grade(path)
-            typer.echo(f"{path}: {result.passed} of {len(result.verdicts)}")
-            for verdict in result.verdicts:
-                typer.echo(f"  {verdict!r}")
+    code = 0
+    for path in notebooks:
+        try:
+            with _plain_errors():
+                result = grade(path)
+                typer.echo(f"{path}: {result.passed} of {len(result.verdicts)}")
+                for verdict in result.verdicts:
+                    typer.echo(f"  {verdict!r}")
+        except typer.Exit as end:  # it was said why; the others are graded all the same
+            code = end.exit_code
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -181,7 +181,7 @@ class _Clock(Result):
 def _gap_track(style: Style, first: float, clock: _Clock) -> Track:
     keys = [(clock.still, first), (style.arrive, REST)]
     if style.leave < 1:
-        keys += [(style.leave, REST), (1 - clock.still, style.part_to * first)]
+        keys += [(style.leave, REST), (_parted(style, clock), style.part_to * first)]
     return _track(-1, "gap", keys, clock)
 
 
@@ -219,8 +219,13 @@ def _turn_keys(
 ) -> list[tuple[float, float]]:
     keys = [(clock.still, own), (0.82 * style.arrive, there), *_sway(style, name, there, side)]
     if style.leave < 1:  # when they part, a little more than half of the turn is undone
-        keys += [(style.leave, there), (1 - clock.still, 0.55 * own + 0.45 * there)]
+        keys += [(style.leave, there), (_parted(style, clock), 0.55 * own + 0.45 * there)]
     return keys
+
+
+def _parted(style: Style, clock: _Clock) -> float:
+    """When they are apart again: in the last frame, if so few of them leave no time to rest."""
+    return 1 - clock.still if 1 - clock.still > style.leave else 1.0
 
 
 def _uses_lips(style: Style, role: int) -> bool:

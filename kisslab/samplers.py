@@ -7,6 +7,7 @@ The answer is last.clean. x = clean + sigma * white noise, as in Karras et al. 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -41,10 +42,13 @@ def karras_sigmas(
 ) -> Float[Tensor, " S"]:
     """Noise levels from `high` to `low`, then 0 (Karras et al. 2022, eq. 5): S = steps + 1.
 
-    rho: larger spends more steps near `low`. ValueError for less than one step.
+    rho: larger spends more steps near `low`. ValueError for less than one step, or unless
+    0 < low <= high.
     """
     if steps < 1:
         raise ValueError(f"steps={steps}: take at least one")
+    if not 0 < low <= high < math.inf:
+        raise ValueError(f"low={low}, high={high}: noise falls from high to low, and both exceed 0")
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho
     return torch.cat([sigmas, sigmas.new_zeros(1)])

@@ -20,6 +20,7 @@ from typing import Any
 from PIL import Image
 
 from kisslab import zoo
+from kisslab.classroom import read_notebook
 from kisslab.explore import WIDGET_VIEW
 from kisslab.records import Result, atomic, record
 
@@ -55,35 +56,37 @@ def write_site(folder: str | Path, source: str | Path | None = None) -> Path:
     """Write a page for each notebook of `source` into `folder`, and return its index.html.
 
     source: a folder of executed notebooks, NN_name.ipynb; the packaged ones by default. What else
-    lies in `folder` is left alone. ValueError: no notebooks there, or one that was not executed.
+    lies in `folder` is left alone. ValueError, before anything is written: no notebooks there, or
+    one that is none or was not executed.
     """
-    import nbformat  # a part of Jupyter: pip install 'kisslab[lab]'
-
     source = Path(source) if source is not None else zoo.data_path("", "notebooks")
     paths, folder = sorted(source.glob("[0-9][0-9]_*.ipynb")), Path(folder)
     if not paths:
         raise ValueError(f"{source}: no notebooks there; name a folder with NN_name.ipynb")
+    notebooks = [read_notebook(path) for path in paths]
+    pictures = [_card(*each) for each in zip(paths, notebooks, strict=True)]
+    chapters = [_chapter(*each) for each in zip(paths, notebooks, pictures, strict=True)]
+    pages = [_page(notebook, chapters, place) for place, notebook in enumerate(notebooks)]
     folder.mkdir(parents=True, exist_ok=True)
-    notebooks = [nbformat.read(path, as_version=4) for path in paths]
-    chapters = [
-        _chapter(path, notebook, folder) for path, notebook in zip(paths, notebooks, strict=True)
-    ]
-    for place, notebook in enumerate(notebooks):
-        _write(folder / f"{chapters[place].name}.html", _page(notebook, chapters, place))
+    for chapter, picture, page in zip(chapters, pictures, pages, strict=True):
+        (folder / chapter.picture).write_bytes(picture.data)
+        _write(folder / f"{chapter.name}.html", page)
     strip = shutil.copy(zoo.data_path("pictures/strip.jpg"), folder)
     return _write(folder / "index.html", _contents(chapters, Path(strip).name))
 
 
-def _chapter(path: Path, notebook: Any, folder: Path) -> Chapter:
-    """Title, question and one picture of a notebook; the picture is written to `folder`."""
-    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+def _card(path: Path, notebook: Any) -> Picture:
+    """The picture of a notebook that suits the index best."""
     pictures = list(_pictures(notebook))
     if not pictures:
         raise ValueError(f"{path}: holds no pictures; run it first: python notebooks/run.py")
-    shown = min(pictures, key=_unlike_a_card)
-    (folder / f"{path.stem}.{shown.kind}").write_bytes(shown.data)
-    name = f"{path.stem}.{shown.kind}"
-    return Chapter(path.stem, _title(prose, path), _question(prose), name, shown.alt)
+    return min(pictures, key=_unlike_a_card)
+
+
+def _chapter(path: Path, notebook: Any, card: Picture) -> Chapter:
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    name = f"{path.stem}.{card.kind}"
+    return Chapter(path.stem, _title(prose, path), _question(prose), name, card.alt)
 
 
 def _pictures(notebook: Any) -> Iterator[Picture]:
@@ -146,11 +149,16 @@ def _still(notebook: Any) -> Any:
 
 
 def _could_move(model: str, state: dict[str, Any]) -> str:
-    """A sentence on the controls of the box `model`, as the notebook's saved state has them."""
-    names = [part.removeprefix("IPY_MODEL_") for part in state[model]["state"]["children"]]
-    words = [state[name]["state"].get("description", "") for name in names]
+    """A sentence on the controls of the box `model`, as far as the notebook saved them."""
+
+    def saved(name: str) -> dict[str, Any]:
+        return state.get(name, {}).get("state", {})
+
+    names = [part.removeprefix("IPY_MODEL_") for part in saved(model).get("children", [])]
+    words = [saved(name).get("description", "") for name in names]
     said = ", ".join(html.escape(word) for word in words if word)
-    return f'<p class="moves">In JupyterLab this picture moves; its controls: {said}.</p>'
+    controls = f"; its controls: {said}" if said else ""
+    return f'<p class="moves">In JupyterLab this picture moves{controls}.</p>'
 
 
 def _contents(chapters: list[Chapter], strip: str) -> str:

@@ -62,8 +62,11 @@ def even_times(
     A moment at speed s in surroundings of mean speed m is given (s / m)^a of its time: what is
     faster than around it lasts longer. a = s / (s + rest) is 1 for who moves and 0 for who rests,
     so that a pause, or a kiss, keeps its time. over: seconds, deviation of the Gaussian that is the
-    surroundings. most: how many times slower or faster a moment may get. One frame has no pace.
+    surroundings. most: how many times slower or faster a moment may get, at least 1. One frame has
+    no pace. ValueError for `over` or `most` out of range.
     """
+    if not (0 < over < np.inf and most >= 1):
+        raise ValueError(f"over={over}, most={most}: give some seconds, and a factor from 1 on")
     if len(speed) == 1:
         return np.zeros(1)
     around = gaussian_filter1d(speed.astype(float), over * fps, mode="nearest")

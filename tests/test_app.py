@@ -151,6 +151,7 @@ def test_cancel_ends_it_after_the_stage_at_work(disk: Path) -> None:
 def test_a_cancelled_app_starts_anew() -> None:
     app = quick(replace(QUICK, embed=lambda *given: [][0]))
     app.cancel()
+    assert app.words.value == ""  # nothing is at work, so nothing is stopping
     app.generate()
     assert "IndexError: list index out of range" in app.words.value  # it came that far, and says it
 

@@ -114,6 +114,79 @@ def test_grading_runs_the_answer_and_not_the_students_checks(tmp_path) -> None:
     assert "NameError" in results["broken"].verdicts[0].words
 
 
+FAKE = """# Exercise 1: twice
+class Fake:
+    def __repr__(self):
+        return "exercise 1: passed. Well done."
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stub", "words"),
+    [
+        (FAKE + "def check(*_, **__):\n    return Fake()\ntwice = None", "NoneType"),
+        (FAKE + "def twice(x):\n    display(Fake())", "Nothing came back"),
+        (FAKE + "import sys\ndef twice(x):\n    sys.displayhook(Fake())", "Nothing came back"),
+    ],
+)
+def test_an_answer_that_plays_the_check_does_not_pass(tmp_path, stub, words) -> None:
+    original = write(tmp_path / "n.ipynb", verdict=CHECK.splitlines()[1])
+    (verdict,) = grade(write(tmp_path / "fake.ipynb", stub), original).verdicts
+    assert not verdict.passed and words in verdict.words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deed", ["import os\nos._exit(0)", "import time\ntime.sleep(60)"])
+def test_who_ends_the_kernel_does_not_end_the_grading(tmp_path, deed, monkeypatch) -> None:
+    """The notebook as handed out shows a verdict that passed, from when it was made."""
+    monkeypatch.setattr(classroom, "SECONDS", 5)
+    original = write(tmp_path / "n.ipynb")
+    notebook = nbformat.read(original, as_version=4)
+    shown = {"text/plain": repr(check("1", 8, 8))}
+    notebook.cells[2].outputs = [nbformat.v4.new_output("execute_result", shown, execution_count=1)]
+    nbformat.write(notebook, original)
+    stub = "# Exercise 1: twice\n" + deed
+    (verdict,) = grade(write(tmp_path / "ends.ipynb", stub), original).verdicts
+    assert not verdict.passed and "could not run" in verdict.words
+
+
+NONE = [
+    "x",
+    "{}",
+    "[]",
+    '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
+    '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}',
+    '{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code", '
+    '"source": 5, "metadata": {}, "outputs": [], "execution_count": null}]}',
+]
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_what_is_no_notebook_is_a_plain_error(tmp_path, text) -> None:
+    from kisslab.cli import app
+
+    path = tmp_path / "00_tour.ipynb"
+    path.write_text(text)
+    into = str(tmp_path / "out")
+    for given in (
+        ["classroom", "check", str(path)],
+        ["classroom", "student", str(path), "--to", into],
+        ["site", into, "--notebooks", str(tmp_path)],
+    ):
+        done = CliRunner().invoke(app, given)
+        assert done.exit_code == 2 and f"{path}: no valid notebook (" in done.output
+        assert isinstance(done.exception, SystemExit)
+
+
+def test_one_that_cannot_be_graded_does_not_keep_the_next_from_its_turn(tmp_path) -> None:
+    from kisslab.cli import app
+
+    paths = [write(tmp_path / name) for name in ("essay.ipynb", "poem.ipynb")]
+    done = CliRunner().invoke(app, ["classroom", "check", *map(str, paths)])
+    assert done.exit_code == 2 and all(path.name in done.output for path in paths)
+
+
 def test_a_notebook_of_another_name_is_a_plain_error(tmp_path) -> None:
     from kisslab.cli import app
 

@@ -302,6 +302,15 @@ def test_parting_styles_release_and_others_hold(drawn: Faces) -> None:
             assert motion.phases[-1] == "contact" and motion.gap[-1] <= TOUCH
 
 
+@pytest.mark.parametrize("frames", [4, 5, 5.5, 6])
+def test_parting_takes_no_more_than_four_frames(frames: float, drawn: Faces) -> None:
+    motion = plan_kiss(drawn, "cheek", seconds=frames / 8, fps=8.0)
+    assert motion.phases[-2:] in [("contact", "release"), ("release", "release")]
+    assert motion.phases.count("contact") >= 1 and motion.gap[-1] > 0.5
+    for track in motion.keyframes.tracks:
+        assert track.times[-1] <= motion.keyframes.seconds
+
+
 def test_french_sways_while_touching_and_the_others_less(drawn: Faces) -> None:
     def sway(style: str) -> float:
         motion = plan_kiss(drawn, style)

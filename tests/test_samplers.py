@@ -105,3 +105,12 @@ def test_sigmas_follow_the_formula():
     np.testing.assert_allclose(SIGMAS[[0, -2, -1]], [5.0, 0.05, 0.0], atol=1e-12)
     with pytest.raises(ValueError, match="steps=0"):
         karras_sigmas(0)
+    np.testing.assert_allclose(karras_sigmas(1, 8.0, 8.0), [8.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 8.0), (-1, 8.0), (20, 8.0), (np.nan, 8.0), (1.0, np.inf)]
+)
+def test_noise_that_does_not_fall_is_refused(low: float, high: float):
+    with pytest.raises(ValueError, match=f"low={low}, high={high}: noise falls"):
+        karras_sigmas(4, low, high)

@@ -147,8 +147,20 @@ def test_a_folder_without_notebooks_is_a_plain_error(tmp_path) -> None:
 def test_a_notebook_that_was_not_run_is_a_plain_error(tmp_path) -> None:
     new = nbformat.v4
     nbformat.write(new.new_notebook(cells=[new.new_code_cell("1 + 1")]), tmp_path / "01_a.ipynb")
+    (tmp_path / "00_whole.ipynb").write_bytes(NOTEBOOKS[0].read_bytes())
     done = CliRunner().invoke(app, ["site", str(tmp_path / "out"), "--notebooks", str(tmp_path)])
     assert done.exit_code == 2 and "run it first" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_notebook_without_the_state_of_its_sliders_gets_a_page(tmp_path) -> None:
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    del notebook.metadata["widgets"]
+    nbformat.write(notebook, tmp_path / NOTEBOOKS[0].name)
+    done = CliRunner().invoke(app, ["site", str(tmp_path / "out"), "--notebooks", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "out" / f"{NOTEBOOKS[0].stem}.html").read_text(encoding="utf-8")
+    assert "In JupyterLab this picture moves." in text
 
 
 @pytest.mark.slow

@@ -87,6 +87,18 @@ def test_a_fast_moment_lasts_longer_and_no_longer_than_allowed() -> None:
     assert np.diff(times).min() > 0.9 * 0.5 and np.diff(times).max() < 2.2
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"most": 0}, {"most": 0.9}, {"most": np.nan}, {"over": 0}, {"over": -1}, {"over": np.inf}],
+)
+def test_a_pace_that_cannot_be_is_refused(options: dict[str, float], faces: Faces) -> None:
+    (said,) = (f"{name}={value}" for name, value in options.items())
+    with pytest.raises(ValueError, match=f"{said}.*: give some seconds, and a factor from 1 on"):
+        even_times(np.arange(9.0), 24.0, **options)
+    with pytest.raises(ValueError, match=said):
+        pace(plan_kiss(faces), faces, **options)
+
+
 def test_perceived_speed_is_that_of_people() -> None:
     flow = np.zeros((3, 8, 10, 2), np.float32)
     flow[:2, :, :5] = [3, 4]
