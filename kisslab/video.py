@@ -19,7 +19,7 @@ from jaxtyping import Float, Num, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from kisslab import show
-from kisslab.formats import READERS, UNREADABLE, WRITERS, open_film
+from kisslab.formats import READERS, UNREADABLE, WRITERS, even, open_film
 from kisslab.provenance import find_signer, parse_notes, sign
 from kisslab.records import Result, atomic, record
 from kisslab.watermark import SMALLEST, add_watermark, choose_pattern
@@ -77,9 +77,11 @@ def save(
         raise ValueError(f"quality={quality} is not between 0 and 100")
     _check(clip.frames, clip.fps)
     run = json.dumps(dict(run_record or {}))
-    large = min(clip.frames.shape[1:3]) >= SMALLEST
+    # The marks are drawn on what is encoded: a column added after them would move them.
+    frames = even(clip.frames) if path.suffix.lower() == ".mp4" else clip.frames
+    large = min(frames.shape[1:3]) >= SMALLEST
     message = _digits(run) if watermark and large else ""
-    frames = _marked(clip.frames, add_mark if mark else iter, message)
+    frames = _marked(frames, add_mark if mark else iter, message)
     notes = _notes(run, MARK if mark else "", message)
     with atomic(path) as part:
         WRITERS[path.suffix.lower()](part, frames, clip.fps, notes, quality)

@@ -87,6 +87,14 @@ def test_verify_finds_all_four(saved: Path) -> None:
     assert seen.watermark.message == json.loads(seen.notes)["watermark"]
 
 
+@pytest.mark.parametrize("size", [(180, 241), (181, 240), (181, 241)])
+def test_an_odd_mp4_is_whole(size: tuple[int, int], clip: Clip, tmp_path: Path) -> None:
+    """H.264 has even sizes only: one more column must not move the mark."""
+    small = make_clip(clip.frames[:2, : size[0], : size[1]], 24.0)
+    seen = verify(save(small, tmp_path / "odd.mp4", run_record=RUN))
+    assert seen.whole, seen.findings
+
+
 def test_a_strange_machine_sees_it_whole_but_trusts_nobody(
     mp4: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
