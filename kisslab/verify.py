@@ -19,12 +19,11 @@ from PIL import Image, ImageSequence
 from kisslab.formats import UNREADABLE, open_picture
 from kisslab.provenance import Credential, parse_notes, read_credential
 from kisslab.records import Result, record
-from kisslab.video import MARK, MAX_SIDE, find_mark, load_clip, message_of, read_notes
+from kisslab.video import FRAMES, MARK, MAX_SIDE, find_mark, load_clip, message_of, read_notes
 from kisslab.watermark import Watermark, read_watermark
 
 LIKENESS = 0.5  # of the corner to the visible mark: above where it is, see tests
-FRAMES = 60  # that are looked at, of pictures as many as have no more than
-MAX_PIXELS = 52_000_000  # in all; a telephone's photo has 50, and WebP takes 16 bytes for each
+MAX_PIXELS = 52_000_000  # of all pictures that are looked at; a telephone's photo has 50, and WebP takes 16 bytes for each
 SUFFIXES = (".gif", ".webp", ".png", ".jpg", ".jpeg")  # of pictures; the rest are films
 
 

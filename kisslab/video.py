@@ -27,6 +27,7 @@ from kisslab.watermark import SMALLEST, add_watermark, choose_pattern
 MARK = "AI-generated"
 RUN = ', "run": '  # between what the notes say of the file and the run's record, the last they say
 GIF_FPS = 50  # browsers slow a GIF down whose frames stay less than two hundredths of a second
+FRAMES = 60  # at the beginning, for which the watermark is chosen, and of which it is read
 MAX_PIXELS = 64_000_000  # of a frame; a film in 8K has half
 MAX_SIDE = 640  # pixels, to which larger frames are reduced when they are read
 Frame = UInt8[np.ndarray, "_h _w 3"]
@@ -196,10 +197,14 @@ def _marked(
     message: str,
     looks: int = 12,
 ) -> Iterator[Frame]:
-    """Drawn on, and with the watermark of `message`, which is chosen on at most `looks` frames."""
+    """Drawn on, and with the watermark of `message`, which is chosen on at most `looks` frames.
+
+    They are of the FRAMES that `verify` reads: what comes later may be another picture.
+    """
     if not message:
         return draw(frames)
-    pattern = choose_pattern(draw(frames[:: -(-len(frames) // looks)]), message)
+    first = frames[:FRAMES]
+    pattern = choose_pattern(draw(first[:: -(-len(first) // looks)]), message)
     return add_watermark(draw(frames), pattern)
 
 

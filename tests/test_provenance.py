@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from cryptography import x509
@@ -92,6 +93,16 @@ def test_an_odd_mp4_is_whole(size: tuple[int, int], clip: Clip, tmp_path: Path) 
     """H.264 has even sizes only: one more column must not move the mark."""
     small = make_clip(clip.frames[:2, : size[0], : size[1]], 24.0)
     seen = verify(save(small, tmp_path / "odd.mp4", run_record=RUN))
+    assert seen.whole, seen.findings
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_a_long_clip_that_changes_is_whole(suffix: str, tmp_path: Path) -> None:
+    """Ten seconds, of four couples one after the other."""
+    scenes = [load_photo(zoo.data_path(f"portraits/couple_0{k}.jpg")).rgb for k in (1, 2, 3, 4)]
+    small = [cv2.resize((rgb * 255).astype(np.uint8), (180, 128)) for rgb in scenes]
+    clip = make_clip(np.repeat(np.stack(small), 60, axis=0), 24.0)
+    seen = verify(save(clip, tmp_path / f"long.{suffix}", run_record=RUN))
     assert seen.whole, seen.findings
 
 
