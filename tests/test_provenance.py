@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from PIL import Image
 from typer.testing import CliRunner
 
 from kisslab import provenance, zoo
@@ -221,7 +222,44 @@ def test_too_many_pixels_are_refused_and_too_many_frames_left_out(tmp_path: Path
         verify(tmp_path / "large.gif")
     (tmp_path / "many.gif").write_bytes(film("GIF", 3000, 8))
     frames = _frames(tmp_path / "many.gif")
-    assert frames.shape == (5, 640, 640, 3)  # 45 million pixels; a sixth frame's would be too many
+    assert np.shape(frames) == (5, 640, 640, 3)  # 45 million pixels; a sixth frame's would be too many
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.3, 0.6, 0.95])
+def test_a_film_that_is_cut_off_is_changed(share: float, mp4: Path, tmp_path: Path) -> None:
+    whole, cut = mp4.read_bytes(), tmp_path / "cut.mp4"
+    cut.write_bytes(whole[: round(share * len(whole))])
+    if share < 0.1:  # the credential itself is cut
+        with pytest.raises(ValueError, match="can't be read as a video"):
+            verify(cut)
+        return
+    assert verify(cut).verdict.startswith("changed since it was made")
+
+
+def test_frames_before_the_cut_are_looked_at(clip: Clip, tmp_path: Path) -> None:
+    whole = save(clip, tmp_path / "whole.gif", run_record=RUN).read_bytes()
+    (tmp_path / "cut.gif").write_bytes(whole[: len(whole) * 6 // 10])
+    seen = verify(tmp_path / "cut.gif")
+    assert states(seen)["credential"] == "wrong" and states(seen)["visible mark"] == "there"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (5, 5), (1, 400), (400, 1)])
+def test_a_tiny_picture_has_nothing(size: tuple[int, int], suffix: str, tmp_path: Path) -> None:
+    Image.new("RGB", size, "red").save(tmp_path / f"tiny.{suffix}")
+    assert set(states(verify(tmp_path / f"tiny.{suffix}")).values()) == {"missing"}
+
+
+def test_a_tiny_clip_gets_no_mark(clip: Clip, tmp_path: Path) -> None:
+    path = save(make_clip(clip.frames[:, :5, :5], 24.0), tmp_path / "tiny.gif", run_record=RUN)
+    assert json.loads(read_notes(path))["mark"] == ""
+
+
+def test_of_a_telephone_s_jpeg_the_thumbnail_is_left_out(tmp_path: Path) -> None:
+    large, small = Image.new("RGB", (80, 60), "red"), Image.new("RGB", (40, 30), "red")
+    large.save(tmp_path / "two.jpg", format="MPO", save_all=True, append_images=[small])
+    assert np.shape(_frames(tmp_path / "two.jpg")) == (1, 60, 80, 3)
+    assert verify(tmp_path / "two.jpg").verdict.startswith("foreign")
 
 
 def test_the_mark_left_out_is_said_to_be_missing(clip: Clip, tmp_path: Path) -> None:
