@@ -34,7 +34,7 @@ class Finding(Result):
     """One thing that was looked for."""
 
     name: str
-    state: str  # "there", "missing" or "wrong"
+    state: str  # "there", "missing", "wrong", "foreign" (another tool's) or "none" was put in
     sentence: str
 
 
@@ -50,20 +50,22 @@ class Verification(Result):
 
     @property
     def whole(self) -> bool:
-        """Whether all is there, and as kisslab left it."""
-        return all(finding.state == "there" for finding in self.findings)
+        """Whether all that kisslab put in is there, and as it left it."""
+        return all(finding.state in ("there", "none") for finding in self.findings)
 
     @property
     def verdict(self) -> str:
         """One sentence."""
         states = {finding.name: finding.state for finding in self.findings}
-        lost = [name for name, state in states.items() if state == "missing"]
+        lost = [name for name, state in states.items() if state in ("missing", "foreign")]
         wrong = [name for name, state in states.items() if state == "wrong"]
         if wrong:
             return f"changed since it was made: see {', '.join(wrong)}"
         if not lost:
             return "as kisslab made it: AI-generated, and says so"
         if lost == list(states):
+            if "foreign" in states.values():
+                return "foreign: signed by another tool, and nothing of kisslab's is in it"
             return "foreign: nothing of kisslab's is in it, which proves nothing about its origin"
         return f"made with kisslab, and lost on its way: {', '.join(lost)}"
 
@@ -85,11 +87,12 @@ def verify(path: str | Path, anchors: str | Path | None = None) -> Verification:
     frames = _frames_or_none(path, known=bool(notes) or credential.whole)
     watermark = read_watermark(frames) if frames else Watermark("", np.zeros(96), np.zeros(96, int))
     said = parse_notes(notes) if notes else {}
+    signed = parse_notes(credential.notes) if credential.whole and credential.notes else {}
     findings = (
         _of_credential(credential),
         _of_record(metadata, credential),
-        _of_watermark(watermark.message, notes, said),
-        _of_mark(find_mark(frames) if frames else 0.0, said),
+        _of_watermark(watermark.message, notes, said, signed),
+        _of_mark(find_mark(frames) if frames else 0.0, said, signed),
     )
     return Verification(str(path), findings, credential, watermark, notes)
 
@@ -104,6 +107,8 @@ def _of_credential(credential: Credential) -> Finding:
     known = "" if credential.state == "trusted" else ", whom this machine does not know"
     claim = "says that AI made it" if credential.generated else "does not say that AI made it"
     sentence = f"unchanged since it was signed by {credential.signer}{known}; {claim}"
+    if not credential.notes:
+        return Finding("credential", "foreign", f"signed by another tool: {sentence}")
     return Finding("credential", "there" if credential.generated else "wrong", sentence)
 
 
@@ -118,7 +123,11 @@ def _of_record(metadata: str, credential: Credential) -> Finding:
     return Finding("record", "there", ", ".join(words) or "a run of kisslab")
 
 
-def _of_watermark(message: str, notes: str, said: dict[str, Any]) -> Finding:
+def _of_watermark(
+    message: str, notes: str, said: dict[str, Any], signed: dict[str, Any]
+) -> Finding:
+    if not message and signed.get("watermark") == "":
+        return Finding("watermark", "none", "none was put in, as was signed")
     if not message:
         told = bool(said.get("watermark"))
         return Finding("watermark", "missing", "none can be read" + " (any more)" * told)
@@ -132,9 +141,11 @@ def _of_watermark(message: str, notes: str, said: dict[str, Any]) -> Finding:
     return Finding("watermark", "there", sentence)
 
 
-def _of_mark(likeness: float, said: dict[str, Any]) -> Finding:
+def _of_mark(likeness: float, said: dict[str, Any], signed: dict[str, Any]) -> Finding:
     if likeness > LIKENESS:
         return Finding("visible mark", "there", "AI-generated, in the lower right corner")
+    if signed.get("mark") == "":
+        return Finding("visible mark", "none", "none was put in, as was signed")
     if said.get("mark"):
         return Finding("visible mark", "wrong", f"'{MARK}' was drawn, and is not there")
     return Finding("visible mark", "missing", "none is to be seen in the lower right corner")

@@ -156,7 +156,8 @@ def test_a_small_clip_does_not_claim_a_watermark(clip: Clip, tmp_path: Path) -> 
         small = make_clip(clip.frames[:, 90:][:, :side, :200], 24.0)
         path = save(small, tmp_path / "small.png", run_record=RUN)
         assert bool(json.loads(read_notes(path))["watermark"]) is has
-        assert states(verify(path))["watermark"] == ("there" if has else "missing")
+        assert states(verify(path))["watermark"] == ("there" if has else "none")
+        assert verify(path).whole
 
 
 @pytest.mark.parametrize("notes", ODD_RUNS)
@@ -262,11 +263,35 @@ def test_of_a_telephone_s_jpeg_the_thumbnail_is_left_out(tmp_path: Path) -> None
     assert verify(tmp_path / "two.jpg").verdict.startswith("foreign")
 
 
-def test_the_mark_left_out_is_said_to_be_missing(clip: Clip, tmp_path: Path) -> None:
+def test_marks_that_were_left_out_are_not_lost(clip: Clip, tmp_path: Path) -> None:
     bare = save(clip, tmp_path / "bare.mp4", mark=False, watermark=False, run_record=RUN)
     found = states(verify(bare))
-    assert found == {"credential": "there", "record": "there", "watermark": "missing",
-                     "visible mark": "missing"}  # fmt: skip
+    assert found == {"credential": "there", "record": "there", "watermark": "none",
+                     "visible mark": "none"}  # fmt: skip
+    assert verify(bare).whole and "as kisslab made it" in verify(bare).verdict
+    strip(bare, tmp_path / "unsigned.mp4", read_notes(bare))  # who says so now?
+    found = states(verify(tmp_path / "unsigned.mp4"))
+    assert found["watermark"] == found["visible mark"] == "missing"
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_another_tool_s_credential_is_foreign(
+    claims: bool, mp4: Path, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = provenance._manifest('{"run": {}}')
+    del manifest["assertions"][1]
+    if not claims:
+        camera = provenance.SOURCES + "digitalCapture"
+        manifest["assertions"][0]["data"]["actions"][0]["digitalSourceType"] = camera
+    monkeypatch.setattr(provenance, "_manifest", lambda notes: manifest)
+    out = tmp_path / "holiday.mp4"
+    WRITERS[".mp4"](out, iter(clip.frames), clip.fps, "holiday", 85)
+    seen = verify(sign(out, ""))
+    assert states(seen)["credential"] == "foreign" and not seen.whole
+    assert seen.verdict.startswith("foreign: signed by another tool")
+    strip(mp4, tmp_path / "signed anew.mp4", read_notes(mp4))
+    seen = verify(sign(tmp_path / "signed anew.mp4", ""))
+    assert seen.verdict == "made with kisslab, and lost on its way: credential"
 
 
 def test_the_command_lists_what_it_finds(mp4: Path, tmp_path: Path) -> None:
