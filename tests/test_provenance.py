@@ -306,6 +306,22 @@ def test_the_command_lists_what_it_finds(mp4: Path, tmp_path: Path) -> None:
         assert done.exit_code == 2 and words in done.output
 
 
+def test_one_bad_file_does_not_hide_the_others(mp4: Path, tmp_path: Path) -> None:
+    bad, bare = tmp_path / "text.mp4", tmp_path / "bare.mp4"
+    bad.write_text("no video")
+    strip(mp4, bare)
+    done = CliRunner().invoke(app, ["verify", str(bare), str(bad), str(mp4)])
+    assert done.exit_code == 2 and f"{bad}: can't be read" in done.output
+    assert f"{bare}: made with kisslab" in done.output and f"{mp4}: as kisslab" in done.output
+    assert CliRunner().invoke(app, ["verify", str(bare), str(mp4)]).exit_code == 1
+
+
+def test_anchors_that_are_none_are_named(mp4: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.pem").write_text("no certificate")
+    done = CliRunner().invoke(app, ["verify", "--trust", str(tmp_path / "text.pem"), str(mp4)])
+    assert done.exit_code == 2 and f"{tmp_path / 'text.pem'}: no certificates" in done.output
+
+
 def test_the_key_is_its_owner_s_alone_and_names_nobody(tmp_path: Path) -> None:
     pem = make_signer(tmp_path / "deep" / "signing.pem")
     assert pem.stat().st_mode & 0o777 == 0o600 and list(pem.parent.iterdir()) == [pem]
