@@ -56,16 +56,25 @@ def verify(
         Path | None, typer.Option(help="A PEM file of certificates to trust, beside your own.")
     ] = None,
 ) -> None:
-    """Say what files tell of their origin, and what is missing. Exit code 1: not all is there."""
+    """Say what files tell of their origin, and what is missing.
+
+    Exit code 1: not all is there; 2: some can't be read.
+    """
     from kisslab.verify import verify as look
 
-    with _plain_errors():
-        seen = [look(path, trust) for path in files]
-    for one in seen:
+    worst = 0
+    for path in files:
+        try:
+            with _plain_errors():
+                one = look(path, trust)
+        except typer.Exit as stop:  # the other files may well be readable
+            worst = max(worst, stop.exit_code)
+            continue
+        worst = max(worst, 0 if one.whole else 1)
         typer.echo(f"{one.path}: {one.verdict}")
         for finding in one.findings:
             typer.echo(f"  {finding.name:13} {finding.state:8} {finding.sentence}")
-    raise typer.Exit(0 if all(one.whole for one in seen) else 1)
+    raise typer.Exit(worst)
 
 
 @app.command()

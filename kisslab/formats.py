@@ -1,5 +1,5 @@
 """Four kinds of file: how frames and notes go into each, and how the notes come out again.
-(WRITERS, READERS, open_film, open_picture, UNREADABLE)
+(WRITERS, READERS, open_film, open_picture, even, UNREADABLE)
 
 A writer takes the path, frames as they come, their number a second, notes and a quality (0 to 100).
 """
@@ -41,6 +41,15 @@ def open_picture(path: str | Path) -> Image.Image:
     return Image.open(_ordinary(path), formats=PICTURES)
 
 
+def even(frames: UInt8[np.ndarray, "*t h w 3"]) -> UInt8[np.ndarray, "*t _h _w 3"]:
+    """Of even size, as H.264 needs them: the last row and column repeated where one is missing."""
+    height, width = frames.shape[-3:-1]
+    if height % 2 == width % 2 == 0:
+        return frames
+    whole = ((0, 0),) * (frames.ndim - 3)
+    return np.pad(frames, (*whole, (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
 def _ordinary(path: str | Path) -> Path:
     """No pipe, which would never end."""
     if not Path(path).is_file():
@@ -72,10 +81,8 @@ def _crf(quality: int) -> int:
 
 
 def _bt709(frame: Frame) -> av.VideoFrame:
-    """H.264's planes of even size, the last row and column repeated where one is missing."""
-    height, width = frame.shape[:2]
-    even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")
+    """H.264's planes."""
+    rgb = av.VideoFrame.from_ndarray(even(frame), format="rgb24")
     return rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
 
 

@@ -82,7 +82,8 @@ def sign(path: str | Path, notes: str, signer: str | Path | None = None) -> Path
 def read_credential(path: str | Path, anchors: str | Path | None = None) -> Credential:
     """The content credential of a file, checked without the network.
 
-    anchors: a PEM file of certificates to trust, beside this machine's own. OSError: no such file.
+    anchors: a PEM file of certificates to trust, beside this machine's own. OSError: no such file;
+    ValueError: no certificates are in `anchors`.
     """
     import c2pa
 
@@ -282,9 +283,17 @@ def _settings(anchors: str | Path | None = None) -> dict[str, Any]:
     named = [Path(one) for one in (anchors, os.environ.get("KISSLAB_SIGNING")) if one]
     files = [*named, _own()] if os.path.exists(_own()) else named
     if files:
-        trusted = b"".join(_certificates(path.read_bytes()) for path in files)
+        trusted = b"".join(map(_anchors, files))
         settings["trust"] = {"user_anchors": trusted.decode()}
     return settings
+
+
+def _anchors(path: Path) -> bytes:
+    """The certificates in a PEM file. OSError or ValueError, which name it."""
+    try:
+        return _certificates(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: no certificates to trust ({error}); give a PEM file") from error
 
 
 def _certificates(data: bytes) -> bytes:

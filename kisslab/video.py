@@ -1,5 +1,6 @@
 """Stage 8: frames in, a marked file out.
-(make_clip, save, check_target, load_clip, read_record, read_notes, message_of, add_mark, find_mark)
+(make_clip, save, check_target, load_clip, upright, read_record, read_notes, message_of, add_mark,
+find_mark)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jaxtyping import Float, Num, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from kisslab import show
-from kisslab.formats import READERS, UNREADABLE, WRITERS, open_film
+from kisslab.formats import READERS, UNREADABLE, WRITERS, even, open_film
 from kisslab.provenance import find_signer, parse_notes, sign
 from kisslab.records import Result, atomic, record
 from kisslab.watermark import SMALLEST, add_watermark, choose_pattern
@@ -27,7 +28,9 @@ from kisslab.watermark import SMALLEST, add_watermark, choose_pattern
 MARK = "AI-generated"
 RUN = ', "run": '  # between what the notes say of the file and the run's record, the last they say
 GIF_FPS = 50  # browsers slow a GIF down whose frames stay less than two hundredths of a second
+FRAMES = 60  # at the beginning, for which the watermark is chosen, and of which it is read
 MAX_PIXELS = 64_000_000  # of a frame; a film in 8K has half
+TINY = 8  # pixels; on a smaller picture no mark can be drawn, or found
 MAX_SIDE = 640  # pixels, to which larger frames are reduced when they are read
 Frame = UInt8[np.ndarray, "_h _w 3"]
 
@@ -65,7 +68,7 @@ def save(
 ) -> Path:
     """Write a clip as .mp4 (H.264), .gif, .webp or .png; the name appears when the file is whole.
 
-    mark: a visible 'AI-generated' in the corner. run_record: what made the clip (settings, seeds,
+    mark: a visible 'AI-generated' in the corner, of at least TINY pixels a side. run_record: what made the clip (settings, seeds,
     hashes of models), anything that JSON can hold; it goes into the metadata, see `read_record`,
     and into the signed credential. quality: 0 to 100; a GIF has 256 colours at any quality, a PNG
     is exact. watermark: a mark that nobody sees, see kisslab.watermark; a clip of less than
@@ -76,10 +79,13 @@ def save(
     if not 0 <= quality <= 100:
         raise ValueError(f"quality={quality} is not between 0 and 100")
     _check(clip.frames, clip.fps)
+    mark = mark and min(clip.frames.shape[1:3]) >= TINY
     run = json.dumps(dict(run_record or {}))
-    large = min(clip.frames.shape[1:3]) >= SMALLEST
+    # The marks are drawn on what is encoded: a column added after them would move them.
+    frames = even(clip.frames) if path.suffix.lower() == ".mp4" else clip.frames
+    large = min(frames.shape[1:3]) >= SMALLEST
     message = _digits(run) if watermark and large else ""
-    frames = _marked(clip.frames, add_mark if mark else iter, message)
+    frames = _marked(frames, add_mark if mark else iter, message)
     notes = _notes(run, MARK if mark else "", message)
     with atomic(path) as part:
         WRITERS[path.suffix.lower()](part, frames, clip.fps, notes, quality)
@@ -121,15 +127,26 @@ def load_clip(path: str | Path, max_frames: int = 300, max_side: int = MAX_SIDE)
     """
     try:
         with open_film(path) as file:
-            stream = file.streams.video[0]
-            if stream.width * stream.height > MAX_PIXELS:
-                raise ValueError(f"{stream.width} x {stream.height} pixels are too many")
-            fps = float(stream.average_rate or 0)
-            some = islice(file.decode(video=0), max_frames)
-            frames = np.stack([_upright(frame, max_side) for frame in some])
+            fps = float(file.streams.video[0].average_rate or 0)
+            frames = np.stack(list(islice(upright(file, max_side), max_frames)))
     except (*UNREADABLE, IndexError) as error:
         raise ValueError(f"{path}: can't be read as a video ({error}); give an .mp4") from error
     return make_clip(frames, fps)
+
+
+def upright(file: av.container.InputContainer, max_side: int) -> Iterator[Frame]:
+    """A film's frames as they come, turned as the phone was held, and reduced.
+
+    Raises what is in UNREADABLE, or IndexError, also after some frames.
+    """
+    stream = file.streams.video[0]
+    if stream.width * stream.height > MAX_PIXELS:
+        raise ValueError(f"{stream.width} x {stream.height} pixels are too many")
+    for frame in file.decode(video=0):
+        rgb = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+        image = Image.fromarray(np.ascontiguousarray(rgb))
+        image.thumbnail((max_side, max_side))
+        yield np.asarray(image)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
@@ -173,6 +190,8 @@ def find_mark(frames: Iterable[Frame], text: str = MARK) -> float:
     """
     likeness = []
     for frame in frames:
+        if min(frame.shape[:2]) < TINY:
+            return 0.0
         grey = frame.mean(axis=-1, dtype=np.float32)
         scale = max(1.0, 500 / min(grey.shape))  # pixels; from there on letters grow with pictures
         large = cv2.resize(grey, None, fx=scale, fy=scale)
@@ -194,10 +213,14 @@ def _marked(
     message: str,
     looks: int = 12,
 ) -> Iterator[Frame]:
-    """Drawn on, and with the watermark of `message`, which is chosen on at most `looks` frames."""
+    """Drawn on, and with the watermark of `message`, which is chosen on at most `looks` frames.
+
+    They are of the FRAMES that `verify` reads: what comes later may be another picture.
+    """
     if not message:
         return draw(frames)
-    pattern = choose_pattern(draw(frames[:: -(-len(frames) // looks)]), message)
+    first = frames[:FRAMES]
+    pattern = choose_pattern(draw(first[:: -(-len(first) // looks)]), message)
     return add_watermark(draw(frames), pattern)
 
 
@@ -240,11 +263,3 @@ def _patch(text: str, height: int, width: int) -> UInt8[np.ndarray, "h w 4"]:
     draw.rounded_rectangle((0, 0, box[0] - 1, box[1] - 1), 0.4 * size, fill=(0, 0, 0, 150))
     draw.text((box[0] / 2, box[1] / 2), text, "white", font, anchor="mm")
     return np.asarray(large)[:height, :width]
-
-
-def _upright(frame: av.VideoFrame, max_side: int) -> Frame:
-    """Turned as the phone was held, and reduced."""
-    rgb = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-    image = Image.fromarray(np.ascontiguousarray(rgb))
-    image.thumbnail((max_side, max_side))
-    return np.asarray(image)

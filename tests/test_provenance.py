@@ -8,10 +8,12 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from PIL import Image
 from typer.testing import CliRunner
 
 from kisslab import provenance, zoo
@@ -87,6 +89,24 @@ def test_verify_finds_all_four(saved: Path) -> None:
     assert seen.watermark.message == json.loads(seen.notes)["watermark"]
 
 
+@pytest.mark.parametrize("size", [(180, 241), (181, 240), (181, 241)])
+def test_an_odd_mp4_is_whole(size: tuple[int, int], clip: Clip, tmp_path: Path) -> None:
+    """H.264 has even sizes only: one more column must not move the mark."""
+    small = make_clip(clip.frames[:2, : size[0], : size[1]], 24.0)
+    seen = verify(save(small, tmp_path / "odd.mp4", run_record=RUN))
+    assert seen.whole, seen.findings
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_a_long_clip_that_changes_is_whole(suffix: str, tmp_path: Path) -> None:
+    """Ten seconds, of four couples one after the other."""
+    scenes = [load_photo(zoo.data_path(f"portraits/couple_0{k}.jpg")).rgb for k in (1, 2, 3, 4)]
+    small = [cv2.resize((rgb * 255).astype(np.uint8), (180, 128)) for rgb in scenes]
+    clip = make_clip(np.repeat(np.stack(small), 60, axis=0), 24.0)
+    seen = verify(save(clip, tmp_path / f"long.{suffix}", run_record=RUN))
+    assert seen.whole, seen.findings
+
+
 def test_a_strange_machine_sees_it_whole_but_trusts_nobody(
     mp4: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +156,8 @@ def test_a_small_clip_does_not_claim_a_watermark(clip: Clip, tmp_path: Path) -> 
         small = make_clip(clip.frames[:, 90:][:, :side, :200], 24.0)
         path = save(small, tmp_path / "small.png", run_record=RUN)
         assert bool(json.loads(read_notes(path))["watermark"]) is has
-        assert states(verify(path))["watermark"] == ("there" if has else "missing")
+        assert states(verify(path))["watermark"] == ("there" if has else "none")
+        assert verify(path).whole
 
 
 @pytest.mark.parametrize("notes", ODD_RUNS)
@@ -202,14 +223,75 @@ def test_too_many_pixels_are_refused_and_too_many_frames_left_out(tmp_path: Path
         verify(tmp_path / "large.gif")
     (tmp_path / "many.gif").write_bytes(film("GIF", 3000, 8))
     frames = _frames(tmp_path / "many.gif")
-    assert frames.shape == (5, 640, 640, 3)  # 45 million pixels; a sixth frame's would be too many
+    assert np.shape(frames) == (5, 640, 640, 3)  # 45 million pixels; a sixth frame's would be too many
 
 
-def test_the_mark_left_out_is_said_to_be_missing(clip: Clip, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.3, 0.6, 0.95])
+def test_a_film_that_is_cut_off_is_changed(share: float, mp4: Path, tmp_path: Path) -> None:
+    whole, cut = mp4.read_bytes(), tmp_path / "cut.mp4"
+    cut.write_bytes(whole[: round(share * len(whole))])
+    if share < 0.1:  # the credential itself is cut
+        with pytest.raises(ValueError, match="can't be read as a video"):
+            verify(cut)
+        return
+    assert verify(cut).verdict.startswith("changed since it was made")
+
+
+def test_frames_before_the_cut_are_looked_at(clip: Clip, tmp_path: Path) -> None:
+    whole = save(clip, tmp_path / "whole.gif", run_record=RUN).read_bytes()
+    (tmp_path / "cut.gif").write_bytes(whole[: len(whole) * 6 // 10])
+    seen = verify(tmp_path / "cut.gif")
+    assert states(seen)["credential"] == "wrong" and states(seen)["visible mark"] == "there"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (5, 5), (1, 400), (400, 1)])
+def test_a_tiny_picture_has_nothing(size: tuple[int, int], suffix: str, tmp_path: Path) -> None:
+    Image.new("RGB", size, "red").save(tmp_path / f"tiny.{suffix}")
+    assert set(states(verify(tmp_path / f"tiny.{suffix}")).values()) == {"missing"}
+
+
+def test_a_tiny_clip_gets_no_mark(clip: Clip, tmp_path: Path) -> None:
+    path = save(make_clip(clip.frames[:, :5, :5], 24.0), tmp_path / "tiny.gif", run_record=RUN)
+    assert json.loads(read_notes(path))["mark"] == ""
+
+
+def test_of_a_telephone_s_jpeg_the_thumbnail_is_left_out(tmp_path: Path) -> None:
+    large, small = Image.new("RGB", (80, 60), "red"), Image.new("RGB", (40, 30), "red")
+    large.save(tmp_path / "two.jpg", format="MPO", save_all=True, append_images=[small])
+    assert np.shape(_frames(tmp_path / "two.jpg")) == (1, 60, 80, 3)
+    assert verify(tmp_path / "two.jpg").verdict.startswith("foreign")
+
+
+def test_marks_that_were_left_out_are_not_lost(clip: Clip, tmp_path: Path) -> None:
     bare = save(clip, tmp_path / "bare.mp4", mark=False, watermark=False, run_record=RUN)
     found = states(verify(bare))
-    assert found == {"credential": "there", "record": "there", "watermark": "missing",
-                     "visible mark": "missing"}  # fmt: skip
+    assert found == {"credential": "there", "record": "there", "watermark": "none",
+                     "visible mark": "none"}  # fmt: skip
+    assert verify(bare).whole and "as kisslab made it" in verify(bare).verdict
+    strip(bare, tmp_path / "unsigned.mp4", read_notes(bare))  # who says so now?
+    found = states(verify(tmp_path / "unsigned.mp4"))
+    assert found["watermark"] == found["visible mark"] == "missing"
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_another_tool_s_credential_is_foreign(
+    claims: bool, mp4: Path, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = provenance._manifest('{"run": {}}')
+    del manifest["assertions"][1]
+    if not claims:
+        camera = provenance.SOURCES + "digitalCapture"
+        manifest["assertions"][0]["data"]["actions"][0]["digitalSourceType"] = camera
+    monkeypatch.setattr(provenance, "_manifest", lambda notes: manifest)
+    out = tmp_path / "holiday.mp4"
+    WRITERS[".mp4"](out, iter(clip.frames), clip.fps, "holiday", 85)
+    seen = verify(sign(out, ""))
+    assert states(seen)["credential"] == "foreign" and not seen.whole
+    assert seen.verdict.startswith("foreign: signed by another tool")
+    strip(mp4, tmp_path / "signed anew.mp4", read_notes(mp4))
+    seen = verify(sign(tmp_path / "signed anew.mp4", ""))
+    assert seen.verdict == "made with kisslab, and lost on its way: credential"
 
 
 def test_the_command_lists_what_it_finds(mp4: Path, tmp_path: Path) -> None:
@@ -222,6 +304,22 @@ def test_the_command_lists_what_it_finds(mp4: Path, tmp_path: Path) -> None:
         (tmp_path / "text.mp4").write_text("no video")
         done = CliRunner().invoke(app, ["verify", str(tmp_path / name)])
         assert done.exit_code == 2 and words in done.output
+
+
+def test_one_bad_file_does_not_hide_the_others(mp4: Path, tmp_path: Path) -> None:
+    bad, bare = tmp_path / "text.mp4", tmp_path / "bare.mp4"
+    bad.write_text("no video")
+    strip(mp4, bare)
+    done = CliRunner().invoke(app, ["verify", str(bare), str(bad), str(mp4)])
+    assert done.exit_code == 2 and f"{bad}: can't be read" in done.output
+    assert f"{bare}: made with kisslab" in done.output and f"{mp4}: as kisslab" in done.output
+    assert CliRunner().invoke(app, ["verify", str(bare), str(mp4)]).exit_code == 1
+
+
+def test_anchors_that_are_none_are_named(mp4: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.pem").write_text("no certificate")
+    done = CliRunner().invoke(app, ["verify", "--trust", str(tmp_path / "text.pem"), str(mp4)])
+    assert done.exit_code == 2 and f"{tmp_path / 'text.pem'}: no certificates" in done.output
 
 
 def test_the_key_is_its_owner_s_alone_and_names_nobody(tmp_path: Path) -> None:
