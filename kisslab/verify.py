@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageSequence
+from PIL import ImageSequence
 
 from kisslab.formats import UNREADABLE, open_film, open_picture
 from kisslab.provenance import Credential, parse_notes, read_credential
@@ -23,7 +23,8 @@ from kisslab.video import FRAMES, MARK, MAX_SIDE, find_mark, message_of, read_no
 from kisslab.watermark import Watermark, read_watermark
 
 LIKENESS = 0.5  # of the corner to the visible mark: above where it is, see tests
-MAX_PIXELS = 52_000_000  # of all pictures that are looked at; a telephone's photo has 50, and WebP takes 16 bytes for each
+# Of all pictures that are looked at; a telephone's photo has 50, and WebP takes 16 bytes for each.
+MAX_PIXELS = 52_000_000
 SUFFIXES = (".gif", ".webp", ".png", ".jpg", ".jpeg")  # of pictures; the rest are films
 
 Frame = UInt8[np.ndarray, "_h _w 3"]

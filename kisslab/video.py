@@ -68,12 +68,13 @@ def save(
 ) -> Path:
     """Write a clip as .mp4 (H.264), .gif, .webp or .png; the name appears when the file is whole.
 
-    mark: a visible 'AI-generated' in the corner, of at least TINY pixels a side. run_record: what made the clip (settings, seeds,
-    hashes of models), anything that JSON can hold; it goes into the metadata, see `read_record`,
-    and into the signed credential. quality: 0 to 100; a GIF has 256 colours at any quality, a PNG
-    is exact. watermark: a mark that nobody sees, see kisslab.watermark; a clip of less than
-    SMALLEST pixels a side gets none. signer: a PEM file, see `provenance.find_signer`. ValueError
-    or TypeError before anything is written, OSError where writing fails.
+    mark: a visible 'AI-generated' in the corner; a clip of less than TINY pixels a side gets none.
+    run_record: what made the clip (settings, seeds, hashes of models), anything that JSON can hold;
+    it goes into the metadata, see `read_record`, and into the signed credential. quality: 0 to 100;
+    a GIF has 256 colours at any quality, a PNG is exact. watermark: a mark that nobody sees, see
+    kisslab.watermark; a clip of less than SMALLEST pixels a side gets none. signer: a PEM file, see
+    `provenance.find_signer`. ValueError or TypeError before anything is written, OSError where
+    writing fails.
     """
     path = check_target(path, clip.fps, signer)
     if not 0 <= quality <= 100:
