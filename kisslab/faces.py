@@ -155,7 +155,7 @@ def face_detector(model: Path | None = None, most: int = 5) -> Iterator[Callable
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceLandmarkerOptions(
-        base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
+        base_options=BaseOptions(model_asset_path=str(path)),  # mapped, not copied
         num_faces=most,
         output_face_blendshapes=True,
         output_facial_transformation_matrixes=True,
