@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -244,7 +245,7 @@ def _cells(table: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
 
 def _check_columns(path: Path, names: list[str]) -> None:
     unknown = [name for name in names if name not in COLUMNS]
-    twice = [name for name in names if names.count(name) > 1]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if unknown or twice or "left" not in names:
         wrong = (
             f"unknown column {unknown[0]!r}"

@@ -45,6 +45,7 @@ def test_nothing_of_the_corpus_gets_through(tmp_path: Path, monkeypatch) -> None
     assert max(o.growth for o in opened) < 2**30
     harmless = {"nul.csv", "twice.csv"}  # read as names of photos that are not there
     harmless |= {"many.gif", "most.gif", "most.png", "most.webp"}  # as large as may be
+    harmless |= {"cut.gif", "cut.png", "cut.mp4"}  # judged by what is left of them
     harmless |= {"run_7.mp4", *(f"odd_{k}.mp4" for k in range(len(nasty.ODD_RUNS)))}  # no record
     assert {o.nasty.path.name for o in opened if not o.error} <= harmless
 
