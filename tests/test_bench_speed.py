@@ -1,6 +1,7 @@
 """What speeds are measured with: the peers do the same work, and ratios are ratios."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from tiny import tiny_conditions, tiny_model
 
 from kisslab import zoo
-from kisslab.bench import peers
+from kisslab.bench import peers, run_areas, speed
 from kisslab.bench.inputs import small_couple
 from kisslab.bench.peers import against, bare_diffusers, bare_mediapipe, piecewise_affine
 from kisslab.bench.rows import row
@@ -100,3 +101,12 @@ def test_the_plot_shows_the_measured_slopes(tmp_path: object) -> None:
     ]
     rows += [row(f"seconds_{name.name[7:]}_{n}", n, "s", "", 2) for name in rows for n in (1, 2)]
     assert write_plot(rows, tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_the_area_draws_its_plot_beside_the_rows(tmp_path: Path, monkeypatch) -> None:
+    names = "frames", "pixels", "steps", "batch"
+    made = [row(f"growth_{name}", 1.0, "", "", 2) for name in names]
+    made += [row(f"seconds_{name}_{n}", n, "s", "", 2) for name in names for n in (1, 2)]
+    monkeypatch.setattr(speed, "measure", lambda: iter(made))
+    run_areas(["speed"], tmp_path / "rows.json")
+    assert (tmp_path / "rows.png").stat().st_size > 1000

@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from kisslab.bench.rows import Row
 from kisslab.records import atomic
@@ -29,7 +30,8 @@ AREAS = (
 def run_areas(areas: list[str], path: Path | None = None) -> list[Row]:
     """Measure these areas (all when none is named), print a table, and write it as JSON to `path`.
 
-    ValueError for an area that there is not.
+    Area speed also draws how costs grow, beside it with the suffix .png. ValueError for an area
+    that there is not.
     """
     from rich.console import Console
 
@@ -43,11 +45,17 @@ def run_areas(areas: list[str], path: Path | None = None) -> list[Row]:
             rows.append(row)
     if path is not None:
         _write(rows, path)
+        if "speed" in (areas or AREAS):
+            _measured("speed").write_plot(rows, path.with_suffix(".png"))
     return rows
 
 
 def _measure(area: str) -> Iterator[Row]:
-    return importlib.import_module(f"kisslab.bench.{area}").measure()
+    return _measured(area).measure()
+
+
+def _measured(area: str) -> ModuleType:
+    return importlib.import_module(f"kisslab.bench.{area}")
 
 
 def _line(row: Row) -> str:

@@ -109,7 +109,11 @@ def write_plot(rows: Sequence[Row], path: str | Path) -> Path:
         head = f"seconds_{name}_"
         points = [(int(r.name[len(head) :]), r.value) for r in rows if r.name.startswith(head)]
         slope = next(r.value for r in rows if r.name == f"growth_{name}")
-        ax.loglog(*zip(*points, strict=True), "o-", color="#0072B2")
+        sizes, seconds = zip(*points, strict=True)
+        ax.loglog(sizes, seconds, "o-", color="#0072B2")
+        ax.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=8)
+        ax.set_yticks(seconds, [f"{value:.2g}" for value in seconds], fontsize=8)
+        ax.minorticks_off()
         ax.set(xlabel=name, ylabel="seconds", title=f"time ~ {name}^{slope:.2f}")
     pyplot.savefig(path, dpi=150)
     pyplot.close()
