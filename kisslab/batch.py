@@ -134,10 +134,9 @@ def _planned(pipeline: Pipeline, pair: Pair) -> Pipeline:
 def _is_of(path: Path, photos: list[Photo], pipeline: Pipeline) -> bool:
     """Whether the clip is whole, of these photos, byte for byte, and of these settings."""
     run = read_record(path)
-    if not read_credential(path).whole:
-        return False
     made_of = [photo["sha256"] for photo in run["photos"]]
-    return made_of == [p.sha256 for p in photos] and run["settings"] == pipeline.settings()
+    same = made_of == [p.sha256 for p in photos] and run["settings"] == pipeline.settings()
+    return same and read_credential(path).whole
 
 
 def _ended(client: Client, task: Any, pairs: list[Pair]) -> Iterator[tuple[Pair, Future]]:
@@ -244,18 +243,13 @@ def _cells(table: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
 
 
 def _check_columns(path: Path, names: list[str]) -> None:
-    unknown = [name for name in names if name not in COLUMNS]
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if unknown or twice or "left" not in names:
-        wrong = (
-            f"unknown column {unknown[0]!r}"
-            if unknown
-            else f"column {twice[0]!r} stands there twice"
-            if twice
-            else "no column 'left'"
-        )
+    times = Counter(names)
+    wrong = [f"unknown column {name!r}" for name in times if name not in COLUMNS]
+    wrong += [f"column {name!r} stands there twice" for name in times if times[name] > 1]
+    wrong += ["no column 'left'"] if "left" not in times else []
+    if wrong:
         raise ValueError(
-            f"{path.name}, line 1: {wrong}; the first line names columns, out of "
+            f"{path.name}, line 1: {wrong[0]}; the first line names columns, out of "
             f"{', '.join(COLUMNS)}"
         )
 

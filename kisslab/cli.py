@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -62,19 +62,14 @@ def verify(
     """
     from kisslab.verify import verify as look
 
-    worst = 0
-    for path in files:
-        try:
-            with _plain_errors():
-                one = look(path, trust)
-        except typer.Exit as stop:  # the other files may well be readable
-            worst = max(worst, stop.exit_code)
-            continue
-        worst = max(worst, 0 if one.whole else 1)
+    def tell(path: Path) -> int:
+        one = look(path, trust)
         typer.echo(f"{one.path}: {one.verdict}")
         for finding in one.findings:
             typer.echo(f"  {finding.name:13} {finding.state:8} {finding.sentence}")
-    raise typer.Exit(worst)
+        return 0 if one.whole else 1
+
+    raise typer.Exit(_worst(files, tell))
 
 
 @app.command()
@@ -204,17 +199,14 @@ def check(
     """Run the answers of notebooks and say which hold. This runs what students wrote."""
     from kisslab.classroom import grade
 
-    code = 0
-    for path in notebooks:
-        try:
-            with _plain_errors():
-                result = grade(path)
-                typer.echo(f"{path}: {result.passed} of {len(result.verdicts)}")
-                for verdict in result.verdicts:
-                    typer.echo(f"  {verdict!r}")
-        except typer.Exit as end:  # it was said why; the others are graded all the same
-            code = end.exit_code
-    raise typer.Exit(code)
+    def tell(path: Path) -> int:
+        result = grade(path)
+        typer.echo(f"{path}: {result.passed} of {len(result.verdicts)}")
+        for verdict in result.verdicts:
+            typer.echo(f"  {verdict!r}")
+        return 0
+
+    raise typer.Exit(_worst(notebooks, tell))
 
 
 @app.command()
@@ -298,6 +290,18 @@ def _say_failed(failed: list[Done]) -> None:
     for done in failed:
         table.add_row(Path(done.path).name, done.where, done.error)
     Console(stderr=True).print(table)
+
+
+def _worst(paths: list[Path], tell: Callable[[Path], int]) -> int:
+    """The worst exit code of telling of each; who can't be told of does not hide the others."""
+    codes = [0]
+    for path in paths:
+        try:
+            with _plain_errors():
+                codes.append(tell(path))
+        except typer.Exit as stop:
+            codes.append(stop.exit_code)
+    return max(codes)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def size_rows(folder: Path) -> Iterator[Row]:
 
 def full_network(backend: Backend, device: str) -> nn.Module:
     """The backend's network at its published size, random weights in bfloat16."""
-    old = _network(backend)
+    old = getattr(backend.pipe, _part(backend))
     config = {**old.config, **FULL[type(backend)]}
     with torch.device("meta"):
         network = type(old).from_config(config).to(torch.bfloat16)
@@ -86,8 +86,7 @@ def full_network(backend: Backend, device: str) -> nn.Module:
 
 def enlarge(backend: Backend, device: str) -> None:
     """Put the network of published size into the backend's pipeline."""
-    name = "unet" if "unet" in backend.pipe.components else "transformer"
-    setattr(backend.pipe, name, full_network(backend, device))
+    setattr(backend.pipe, _part(backend), full_network(backend, device))
 
 
 def memory_and_overhead(backend: Backend, records: tuple[Any, ...]) -> tuple[float, float]:
@@ -107,9 +106,9 @@ def memory_and_overhead(backend: Backend, records: tuple[Any, ...]) -> tuple[flo
     return memory, ours / theirs - 1
 
 
-def _network(backend: Backend) -> nn.Module:
-    parts = backend.pipe.components
-    return parts["unet"] if "unet" in parts else parts["transformer"]
+def _part(backend: Backend) -> str:
+    """The name that the pipeline has for its network."""
+    return "unet" if "unet" in backend.pipe.components else "transformer"
 
 
 def _shallow(config: dict[str, Any]) -> dict[str, Any]:
