@@ -31,7 +31,7 @@ from kisslab.explore import explore
 from kisslab.faces import Faces
 from kisslab.identity import TEMPLATE, align, embed_crops, five_points, similarity
 from kisslab.studio import photographed, portrait, render, sample_person, true_faces
-from kisslab.train.identity import accepted, losses
+from kisslab.train.identity import accepted, margin_loss
 
 # %% [markdown]
 # ## 1 · First of all: hold still
@@ -264,16 +264,10 @@ sine = math.sqrt(1 - cos_to_all[0] ** 2)
 handicapped = cos_to_all[0] * math.cos(m) - sine * math.sin(m)
 scores = s * np.array([handicapped, *cos_to_all[1:]])
 loss = math.log(np.exp(scores - scores[0]).sum())  # minus the log of the softmax at the right one
-
-
-class Fixed(torch.nn.Module):
-    def forward(self, pictures):
-        return torch.tensor(cos_to_all[None], dtype=torch.float32)
-
-
-batch = {"pictures": torch.zeros(1, 3, 112, 112), "person": torch.tensor([0])}
-assert np.isclose(loss, float(losses(Fixed(), batch)["margin"]), atol=1e-4)
-show.source(losses)
+assert np.isclose(
+    loss, float(margin_loss(torch.tensor(cos_to_all[None]), torch.tensor([0]))), atol=1e-4
+)
+show.source(margin_loss)
 
 # %%
 theta = np.radians(np.arange(0, 121))

@@ -10,12 +10,14 @@ import torch
 from kisslab.contact import planned_points
 from kisslab.identity import TEMPLATE, embed_crops
 from kisslab.mesh import KEY_POINTS
+from kisslab.studio.person import sample_person
 from kisslab.train.card import Card, write_card
 from kisslab.train.gallery import lesson_gallery
-from kisslab.train.identity import Embedder, export, turn_to
+from kisslab.train.identity import RISE, ArcFace, Embedder, export, losses, turn_to
 from kisslab.train.lessons import Lesson, photograph_case, photograph_stills, studio_case
 from kisslab.train.loop import Recipe, fit, seconds_spent
 from kisslab.train.pictures import crops, held_out, photographs, varied
+from kisslab.train.traits import standardised, traits
 
 RECIPE = Recipe(steps=24, rate=0.05, warmup=2, average=0.5, save_every=4, precision="no")
 
@@ -178,3 +180,39 @@ def test_the_exported_network_gives_turned_vectors(tmp_path: Path) -> None:
         for name, by in (("plain", None), ("turned", turn))
     )
     np.testing.assert_allclose(plain @ turn, turned, atol=5e-3)  # weights in half precision
+
+
+def test_traits_are_what_stays_and_are_scaled_by_the_population() -> None:
+    person = sample_person(7)
+    dressed = replace(person, garment="hoodie", cloth=(0.0, 0.0, 0.0), pattern="plain")
+    assert (traits(dressed) == traits(person)).all()
+    assert (traits(replace(person, hair="bald")) != traits(person)).any()
+    rows = standardised([sample_person(seed) for seed in range(300)])
+    assert np.isfinite(rows).all()
+    assert np.abs(rows.mean(axis=0)).max() < 0.15 and np.abs(rows.std(axis=0) - 1).max() < 0.4
+
+
+def test_photographs_without_traits_teach_only_who_they_are() -> None:
+    torch.manual_seed(2)
+    known = standardised([sample_person(1), sample_person(2)])
+    model = ArcFace(np.concatenate([known, np.full((1, known.shape[1]), np.nan)]), size=16)
+    batch = {"pictures": torch.rand(3, 3, 112, 112), "person": torch.tensor([0, 1, 2])}
+    sum(losses(model, batch).values()).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert float(losses(model, batch)["traits"].detach()) > 0
+    photographs_ = {**batch, "person": torch.tensor([2, 2, 2])}
+    assert float(losses(model, photographs_)["traits"].detach()) == 0
+
+
+def test_the_margin_grows() -> None:
+    torch.manual_seed(3)
+    model = ArcFace(np.full((5, 4), np.nan), size=16)
+    model.embedder.eval()  # no dropout
+    batch = {"pictures": torch.rand(8, 3, 112, 112), "person": torch.arange(8) % 5}
+    first = float(losses(model, batch)["margin"].detach())
+    model.seen.fill_(RISE / 2)
+    middle = float(losses(model, batch)["margin"].detach())
+    model.seen.fill_(10 * RISE)
+    last, again = (float(losses(model, batch)["margin"].detach()) for _ in range(2))
+    assert first + 1 < middle < last - 1
+    assert last == again

@@ -1,6 +1,7 @@
 """The kiss model's training: what is drawn from lessons, how it starts, that it can learn."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from kisslab.train.kiss import (
     Latents,
     draw_clips,
     draw_frames,
+    encoded,
     losses,
     main,
     new_unet,
@@ -50,6 +52,42 @@ def lesson(seed: int, count: int = FRAMES) -> Lesson:
         crops=rng.integers(0, 255, (2, 112, 112, 3), dtype=np.uint8),
         graded=np.ones(count, bool),
     )
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("seed", [0, 5, 6])
+def test_a_lesson_by_another_camera_still_fits_itself(mirror: bool, seed: int) -> None:
+    codec = Codec(width=8, deep=8).eval()  # its networks start as zero: it is linear
+    grey = np.full((1, HEIGHT, WIDTH, 3), 30, np.uint8)
+    points = np.zeros((1, 2, 478, 2))
+    for person, (x, y) in enumerate([(80, 90), (176, 100)]):
+        corners = np.array([[-6, -6], [6, -6], [6, 6], [-6, 6]])
+        points[0, person] = [x, y] + corners[np.arange(478) % 4]
+        grey[0, y - 6 : y + 7, x - 6 : x + 7] = 250
+    told = encoded(
+        replace(
+            lesson(0, 1),
+            source=grey[0],
+            guide=grey,
+            truth=grey,
+            confidence=grey[..., 0],
+            people=grey[..., 0] > 100,
+            points=points,
+        ),
+        codec,
+        mirror,
+        seed,
+    )
+    latents = told.told[0].astype(np.float32)
+    np.testing.assert_array_equal(latents[:16], latents[32:48])  # guide and first frame
+    np.testing.assert_array_equal(latents[:16], told.truth[0])
+    sure, people = latents[16:32].mean(axis=0), told.weight[0, 0].astype(np.float32)
+    left, right = (latents[part].mean(axis=0) for part in (slice(48, 64), slice(64, 80)))
+    for plane in (left, right):  # where a square's outline is, the square is
+        y, x = np.unravel_index(plane.argmax(), plane.shape)
+        assert sure[y, x] > 0.25 and people[y, x] > 0.4
+    columns = np.arange(WIDTH // 8)
+    assert (left.sum(axis=0) @ columns) / left.sum() < (right.sum(axis=0) @ columns) / right.sum()
 
 
 def test_single_frames_are_those_whose_truth_is_known() -> None:
@@ -149,6 +187,6 @@ def test_the_command_trains_a_model_that_loads(tmp_path: Path, own_precision: No
     model = load_kiss(tmp_path / "models")
     assert model.unet.config.cross_attention_dim == 256
     card = (tmp_path / "models" / "kiss" / "README.md").read_text()
-    assert "2 encoded clips of studio couples, 4 of three frames, 2 clips of photographs" in card
+    assert "4 encoded clips of studio couples, 6 of three frames, 4 clips of photographs" in card
     with pytest.raises(FileNotFoundError, match="no studio_"):
         main(**{**folders, "lessons": tmp_path}, work=tmp_path / "new", images=1, clips=1)

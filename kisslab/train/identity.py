@@ -1,6 +1,6 @@
 """Trains kisslab-id: `accelerate launch -m kisslab.train.identity`.
 
-(Embedder, ArcFace, losses, export, turn_to, accepted, main)
+(Embedder, ArcFace, margin_loss, losses, export, turn_to, accepted, main)
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kisslab.identity import OURS, SIDE, embed_crops
+from kisslab.studio.person import sample_couple, sample_person
 from kisslab.train.card import Card, write_card
 from kisslab.train.export import halved, settled
 from kisslab.train.gallery import draw, lesson_gallery, photo_gallery, studio_gallery
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 from kisslab.train.pictures import read_views
+from kisslab.train.traits import standardised
 
+MARGIN = 0.35  # radians
+RISE = 1500  # batches until the margin has its full width
+UNSEEN = 24  # studio people of the training set on whom the card's figures are measured
 PATH = Path("models") / OURS / "kisslab_id.onnx"  # in an insightface root
 
 
@@ -73,17 +78,27 @@ class Residual(nn.Module):
 
 
 class ArcFace(nn.Module):
-    """An embedder and a direction for each person of the training set (Deng et al. 2019)."""
+    """An embedder and a direction for each person of the training set (Deng et al. 2019).
 
-    def __init__(self, people: int, size: int = 256):
+    And a guess of the traits of studio people, which tells a network of few people what to look at.
+    """
+
+    def __init__(self, traits: Float[np.ndarray, "N K"], size: int = 256):
+        """traits: of each person, standardised; NaN: unknown."""
         super().__init__()
         self.embedder = Embedder(size)
-        self.centres = nn.Parameter(torch.randn(people, size))
+        self.centres = nn.Parameter(torch.randn(len(traits), size))
+        self.guess = nn.Linear(size, traits.shape[1])
+        self.register_buffer("traits", torch.from_numpy(traits).float())
+        self.register_buffer("seen", torch.zeros(()))  # batches so far
 
-    def forward(self, x: Float[Tensor, "B 3 112 112"]) -> Float[Tensor, "B N"]:
-        """Cosines to everybody."""
+    def forward(
+        self, x: Float[Tensor, "B 3 112 112"]
+    ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B K"]]:
+        """Cosines to everybody, and the guess."""
+        self.seen += self.training
         vectors = self.embedder(x).float()
-        return F.normalize(vectors) @ F.normalize(self.centres.float()).T
+        return F.normalize(vectors) @ F.normalize(self.centres.float()).T, self.guess(vectors)
 
 
 class BothWays(nn.Module):
@@ -99,16 +114,37 @@ class BothWays(nn.Module):
         return both @ self.turn
 
 
-def losses(model: nn.Module, batch: Batch, s: float = 32.0, m: float = 0.35) -> Batch:
+def margin_loss(
+    cosine: Float[Tensor, "B N"],
+    person: Int[Tensor, " B"],
+    s: float = 32.0,
+    m: float | Float[Tensor, ""] = 0.35,
+) -> Float[Tensor, ""]:
     """Additive angular margin, eq. 3 of Deng et al. 2019: the true angle theta counts as theta + m.
 
-    s: scale of the cosines; m: radians.
+    cosine: to each of N people; person: whose picture it is; s: scale of the cosines; m: radians.
     """
-    cosine = model(batch["pictures"] * 2 - 1).float().clamp(-1 + 1e-6, 1 - 1e-6)
-    true = F.one_hot(batch["person"], cosine.shape[1]).bool()
-    theta = cosine.acos()
-    cosine = torch.where(true, (theta + m).clamp(max=torch.pi).cos(), cosine)
-    return {"margin": F.cross_entropy(s * cosine, batch["person"])}
+    cosine = cosine.float().clamp(-1 + 1e-6, 1 - 1e-6)
+    true = F.one_hot(person, cosine.shape[1]).bool()
+    moved = (cosine.acos() + m).clamp(max=torch.pi).cos()
+    return F.cross_entropy(s * torch.where(true, moved, cosine), person)
+
+
+def losses(model: ArcFace, batch: Batch) -> Batch:
+    """The margin loss, and the square error of the guessed traits where they are known.
+
+    The margin has its full width after RISE batches: from the start on, it keeps a small network
+    that learns a thousand people where it began.
+    """
+    cosine, guess = model(batch["pictures"] * 2 - 1)
+    goal = model.traits[batch["person"]]
+    known = goal.isfinite()
+    error = (guess.float() - goal.nan_to_num()) ** 2 * known
+    margin = MARGIN * (model.seen / RISE).clamp(max=1)
+    return {
+        "margin": margin_loss(cosine, batch["person"], m=margin),
+        "traits": 4 * error.sum() / known.sum().clamp(min=1),
+    }
 
 
 def export(
@@ -167,7 +203,7 @@ def main(
     work: Annotated[Path, typer.Option(help="folder of checkpoints")],
     detector: Annotated[Path | None, typer.Option(help="det.onnx that completes it")] = None,
     lessons: Annotated[
-        Path | None, typer.Option(help="folder of studio_*.npz, more people")
+        Path | None, typer.Option(help="folder of studio_*.npz and takes_*.npz, more people")
     ] = None,
     like: Annotated[
         Path | None, typer.Option(help="older kisslab_id.onnx, to which vectors are turned")
@@ -176,17 +212,24 @@ def main(
 ) -> None:
     """Train kisslab-id on studio people and photographs, pack it, and write its card."""
     people = read_views(views)
-    unseen = max(1, len(people) // 10)
+    unseen = max(1, min(UNSEEN, len(people) // 10))
     studio = studio_gallery(people[:-unseen])
+    seen = [sample_person(person.seed) for person in people[:-unseen]]
     if lessons:
-        studio = studio.joined(lesson_gallery(sorted(lessons.glob("studio_*.npz"))))
+        paths = sorted(lessons.glob("studio_*.npz")) + sorted(lessons.glob("takes_*.npz"))
+        studio = studio.joined(lesson_gallery(paths))
+        for path in paths:
+            seen += sample_couple(int(path.stem.rpartition("_")[2]))
     gallery = studio.joined(photo_gallery(photos, work / "photos", held=False))
+    known = standardised(seen)
+    traits = np.full((int(gallery.person[-1]) + 1, known.shape[1]), np.nan, np.float32)
+    traits[: len(known)] = known
 
     def batch(rng: np.random.Generator) -> Batch:
         return draw(gallery, rng, 64)
 
     recipe = Recipe(steps=steps, rate=2e-3, decay=0.05)
-    model = ArcFace(int(gallery.person[-1]) + 1)
+    model = ArcFace(traits)
     trained = fit(model, batch, losses, work, recipe).float().cpu()
     some = [batch(np.random.default_rng([1, k]))["pictures"] * 2 - 1 for k in range(40)]
     model = settled(trained, some)

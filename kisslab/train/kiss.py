@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import cv2
 import numpy as np
 import torch
 import typer
 from diffusers import UNetSpatioTemporalConditionModel
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -41,6 +42,7 @@ from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 DROP = 0.1  # how often each condition is left out
 OUTSIDE = 0.25  # weight of the background's error, people's is 1
 FRAMES = 12
+OF_TIME = ("temporal", "time_pos_embed", "time_mixer")  # in the names of weights across frames
 HIGHEST = float(karras_sigmas(1)[0])
 
 
@@ -93,32 +95,56 @@ def new_unet(identity: int = 128, latents: int = 16) -> UNetSpatioTemporalCondit
 
 
 @torch.no_grad()
-def encoded(lesson: Lesson, codec: Codec, mirror: bool, seed: int) -> Latents:
-    """A lesson in latents, seen in a mirror or not, in colours drawn from `seed` (0: its own)."""
+def encoded(lesson: Lesson, codec: Codec, mirror: bool = False, seed: int = 0) -> Latents:
+    """A lesson in latents, seen in a mirror or not.
+
+    seed: of other colours and of a camera nearer, tilted and shifted; 0: the lesson's own.
+    """
     rng = np.random.default_rng([seed, 33])
-    flip = slice(None, None, -1 if mirror else 1)
+    height, width = lesson.source.shape[:2]
     gain = rng.uniform(0.85, 1.15, 3).astype(np.float32) if seed else np.ones(3, np.float32)
     gamma = float(rng.uniform(0.75, 1.35)) if seed else 1.0
+    matrix = _camera(rng, width, height) if seed else np.eye(2, 3)
+    if mirror:
+        matrix = matrix @ np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]])
+
+    def seen(picture: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
     def shown(pixels: np.ndarray) -> np.ndarray:
-        return np.clip((pixels[..., flip, :] / np.float32(255)) ** gamma * gain, 0, 1)
+        return np.clip((pixels / np.float32(255)) ** gamma * gain, 0, 1)
 
-    width, height = lesson.source.shape[1], lesson.source.shape[0]
-    points = lesson.points.astype(float)
-    maps = draw_points(points, (height, width))[:, flip, :, flip]
-    sure = torch.from_numpy(lesson.confidence[..., flip].astype(np.float32) / 255)[:, None]
-    weight = OUTSIDE + (1 - OUTSIDE) * lesson.people[..., flip].astype(np.float32)
-    weight = torch.from_numpy(weight * lesson.graded[:, None, None])[:, None]
-    guide = encode(codec, shown(lesson.guide))
-    first = encode(codec, shown(lesson.source)[None]).expand_as(guide)
-    told = [guide, places(sure), first, places(torch.from_numpy(maps.copy()))]
-    crops = shown(lesson.crops)[flip]
+    def latents(pictures: UInt8[np.ndarray, "T H W 3"]) -> Float[torch.Tensor, "T C h w"]:
+        with torch.autocast("cpu", torch.bfloat16):
+            return encode(codec, np.stack([shown(seen(x)) for x in pictures])).float()
+
+    sides = slice(None, None, -1 if mirror else 1)  # who is on the left
+    points = lesson.points.astype(float) @ matrix[:, :2].T + matrix[:, 2]
+    maps = draw_points(points, (height, width))[:, sides]
+    sure = np.stack([seen(x) for x in lesson.confidence])[:, None].astype(np.float32) / 255
+    people = np.stack([seen(x) for x in lesson.people.astype(np.float32)])[:, None]
+    weight = OUTSIDE + (1 - OUTSIDE) * people
+    weight = torch.from_numpy(weight * lesson.graded[:, None, None, None].astype(np.float32))
+    guide = latents(lesson.guide)
+    first = latents(lesson.source[None]).expand_as(guide)
+    told = [guide, places(torch.from_numpy(sure)), first, places(torch.from_numpy(maps.copy()))]
+    crops = shown(lesson.crops)[sides, :, :: -1 if mirror else 1]
     return Latents(
         told=torch.cat(told, dim=1).half().numpy(),
-        truth=encode(codec, shown(lesson.truth)).half().numpy(),
+        truth=latents(lesson.truth).half().numpy(),
         weight=F.avg_pool2d(weight, PATCH).half().numpy(),
-        identity=embed_crops(crops).astype(np.float32),
+        identity=embed_crops(np.ascontiguousarray(crops)).astype(np.float32),
     )
+
+
+def _camera(rng: np.random.Generator, width: int, height: int) -> Float[np.ndarray, "2 3"]:
+    """Where pixels go when the camera moves nearer, tilts and looks aside."""
+    middle = (0.5 * width, 0.5 * height)
+    matrix = cv2.getRotationMatrix2D(
+        middle, float(rng.uniform(-10, 10)), float(rng.uniform(0.95, 1.25))
+    )
+    matrix[:, 2] += rng.uniform(-0.08, 0.08, 2) * [width, height]
+    return matrix
 
 
 def draw_frames(rng: np.random.Generator, kinds: list[list[Latents]], count: int) -> Batch:
@@ -191,7 +217,7 @@ def main(
     """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
     cache = work / "latents"
-    variants = {"studio": 2, "takes": 4, "photos": 2, "stills": 4}
+    variants = {"studio": 4, "takes": 6, "photos": 4, "stills": 6}
     studio, takes, photos, stills = (
         _read(lessons, kind, codec, cache, times) for kind, times in variants.items()
     )
@@ -205,11 +231,13 @@ def main(
     with spatial_only(unet):
         batch = partial(
             draw_frames,
-            kinds=[takes, stills, takes, takes, studio, stills, takes, photos],
+            kinds=[takes, stills, takes, photos, takes, studio, takes, stills],
             count=count,
         )
         trained = fit(unet, batch, loss, work / "images", recipe)
     unet = plain(new_unet(identity), trained)
+    for name, weight in unet.named_parameters():  # clips are few: what frames taught stays
+        weight.requires_grad_(any(part in name for part in OF_TIME))
     recipe = replace(recipe, steps=clips, rate=rate / 2)
     batch = partial(draw_clips, kinds=[studio, photos], count=max(1, count // 8))
     unet = plain(new_unet(identity), fit(unet, batch, loss, work / "clips", recipe))
@@ -264,7 +292,7 @@ def _batch(rng: np.random.Generator, parts: list[tuple[Latents, np.ndarray]]) ->
 
 
 def _read(folder: Path, kind: str, codec: Codec, cache: Path, variants: int) -> list[Latents]:
-    """Every lesson as it is, then in other colours, every second time in a mirror.
+    """Every lesson as it is, then by other cameras, every second time in a mirror.
 
     Encoded once, then kept.
     """
