@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from kisslab.contact import planned_points
 from kisslab.identity import TEMPLATE, embed_crops
 from kisslab.mesh import KEY_POINTS
 from kisslab.studio.person import sample_person
 from kisslab.train.card import Card, write_card
-from kisslab.train.gallery import lesson_gallery
+from kisslab.train.gallery import Gallery, lesson_gallery
 from kisslab.train.identity import RISE, ArcFace, Embedder, export, losses, turn_to
 from kisslab.train.lessons import Lesson, photograph_case, photograph_stills, studio_case
 from kisslab.train.loop import Recipe, fit, seconds_spent
@@ -216,3 +217,25 @@ def test_the_margin_grows() -> None:
     last, again = (float(losses(model, batch)["margin"].detach()) for _ in range(2))
     assert first + 1 < middle < last - 1
     assert last == again
+
+
+def test_training_goes_on_with_other_people(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    old = ArcFace(np.zeros((3, 4)), size=16)
+    save_file(old.state_dict(), tmp_path / "model.safetensors")
+    gallery = Gallery(
+        rgba=rng.integers(0, 255, (70, 144, 144, 4), np.uint8),  # more than a batch
+        person=np.sort(rng.integers(0, 5, 70)),
+        yaw=np.zeros(70),
+    )
+    new = ArcFace(np.zeros((5, 4)), size=16)
+    new.go_on_from(tmp_path / "model.safetensors", gallery)
+    torch.testing.assert_close(new.guess.weight, old.guess.weight)
+    x = torch.from_numpy(gallery.crops.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
+    vectors = torch.nn.functional.normalize(old.eval().embedder(x)).detach()
+    own = vectors[torch.from_numpy(gallery.person == 2)].mean(dim=0)
+    assert torch.cosine_similarity(new.centres[2].detach(), own, dim=0) > 0.999
+    assert new.training and float(new.seen) == RISE
+    save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="no checkpoint of kisslab-id"):
+        new.go_on_from(tmp_path / "other.safetensors", gallery)

@@ -187,6 +187,6 @@ def test_the_command_trains_a_model_that_loads(tmp_path: Path, own_precision: No
     model = load_kiss(tmp_path / "models")
     assert model.unet.config.cross_attention_dim == 256
     card = (tmp_path / "models" / "kiss" / "README.md").read_text()
-    assert "4 encoded clips of studio couples, 6 of three frames, 4 clips of photographs" in card
+    assert "2 encoded clips of studio couples, 4 of three frames, 2 clips of photographs" in card
     with pytest.raises(FileNotFoundError, match="no studio_"):
         main(**{**folders, "lessons": tmp_path}, work=tmp_path / "new", images=1, clips=1)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ import numpy as np
 import onnx
 import torch
 import typer
-from jaxtyping import Float, Int
+from einops import rearrange
+from jaxtyping import Float, Int, UInt8
+from safetensors.torch import load_file
 from scipy.linalg import orthogonal_procrustes
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,11 +25,12 @@ from kisslab.identity import OURS, SIDE, embed_crops
 from kisslab.studio.person import sample_couple, sample_person
 from kisslab.train.card import Card, write_card
 from kisslab.train.export import halved, settled
-from kisslab.train.gallery import draw, lesson_gallery, photo_gallery, studio_gallery
+from kisslab.train.gallery import Gallery, draw, lesson_gallery, photo_gallery, studio_gallery
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 from kisslab.train.pictures import read_views
 from kisslab.train.traits import standardised
 
+BATCH = 64
 MARGIN = 0.35  # radians
 RISE = 1500  # batches until the margin has its full width
 UNSEEN = 24  # studio people of the training set on whom the card's figures are measured
@@ -99,6 +103,24 @@ class ArcFace(nn.Module):
         self.seen += self.training
         vectors = self.embedder(x).float()
         return F.normalize(vectors) @ F.normalize(self.centres.float()).T, self.guess(vectors)
+
+    @torch.no_grad()
+    def go_on_from(self, path: str | Path, gallery: Gallery) -> None:
+        """Take over what a checkpoint learned, perhaps of other people than the gallery's."""
+        old = load_file(path)
+        guess = {"guess.weight", "guess.bias"}
+        own = {name: x for name, x in old.items() if name.startswith("embedder.") or name in guess}
+        missing, unexpected = self.load_state_dict(own, strict=False)
+        if unexpected or set(missing) != {"centres", "traits", "seen"}:
+            raise ValueError(f"{path}: no checkpoint of kisslab-id")
+        self.eval()
+        person = torch.tensor(gallery.person)
+        sums = torch.zeros_like(self.centres)
+        for crops, owner in zip(_batches(gallery.crops), person.split(BATCH), strict=True):
+            sums.index_add_(0, owner, F.normalize(self.embedder(crops)))
+        self.centres.copy_(F.normalize(sums))
+        self.seen.fill_(RISE)
+        self.train()
 
 
 class BothWays(nn.Module):
@@ -208,7 +230,11 @@ def main(
     like: Annotated[
         Path | None, typer.Option(help="older kisslab_id.onnx, to which vectors are turned")
     ] = None,
-    steps: int = 4000,
+    start: Annotated[
+        Path | None, typer.Option(help="model.safetensors of a checkpoint to go on from")
+    ] = None,
+    steps: int = 5000,
+    rate: float = 2e-3,
 ) -> None:
     """Train kisslab-id on studio people and photographs, pack it, and write its card."""
     people = read_views(views)
@@ -226,10 +252,12 @@ def main(
     traits[: len(known)] = known
 
     def batch(rng: np.random.Generator) -> Batch:
-        return draw(gallery, rng, 64)
+        return draw(gallery, rng, BATCH)
 
-    recipe = Recipe(steps=steps, rate=2e-3, decay=0.05)
+    recipe = Recipe(steps=steps, rate=rate, decay=0.05)
     model = ArcFace(traits)
+    if start:
+        model.go_on_from(start, gallery)
     trained = fit(model, batch, losses, work, recipe).float().cpu()
     some = [batch(np.random.default_rng([1, k]))["pictures"] * 2 - 1 for k in range(40)]
     model = settled(trained, some)
@@ -266,6 +294,12 @@ def main(
         path.parent,
         work,
     )
+
+
+def _batches(crops: UInt8[np.ndarray, "N 112 112 3"]) -> Iterator[Float[Tensor, "B 3 112 112"]]:
+    for start in range(0, len(crops), BATCH):
+        part = torch.from_numpy(crops[start : start + BATCH].copy())
+        yield rearrange(part, "b h w c -> b c h w").float() / 127.5 - 1
 
 
 def _step(width: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

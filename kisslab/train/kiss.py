@@ -217,7 +217,7 @@ def main(
     """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
     cache = work / "latents"
-    variants = {"studio": 4, "takes": 6, "photos": 4, "stills": 6}
+    variants = {"studio": 2, "takes": 4, "photos": 2, "stills": 4}
     studio, takes, photos, stills = (
         _read(lessons, kind, codec, cache, times) for kind, times in variants.items()
     )
