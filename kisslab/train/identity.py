@@ -276,7 +276,8 @@ def main(
             task="face recognition: an aligned 112 x 112 crop to 256 numbers, insightface format",
             data=f"{studio.person[-1] + 1} studio people in {len(studio.rgba)} pictures; "
             f"{gallery.person[-1] - studio.person[-1]} photographs of people who do not exist, "
-            "each one person, also turned (SFHQ and SFHQ-T2I, David Beniaguev, MIT)",
+            "each one person, also turned (SFHQ and SFHQ-T2I, David Beniaguev, MIT)"
+            + (". It went on from a checkpoint of an earlier round" if start else ""),
             recipe=recipe,
             seconds=seconds_spent(work),
             figures={
