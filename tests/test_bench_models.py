@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from kisslab.bench.models import (
     spatial_only,
     step_rows,
     studio_rows,
+    unguarded_row,
     weight_rows,
 )
 from kisslab.bench.studio import judge
@@ -193,6 +195,19 @@ def test_what_gains_nothing_is_no_measure_of_few_steps(monkeypatch) -> None:
     made = Attempt(case, tiny_conditions(4), case.truth / np.float32(255))
     figures = {row.name: row for row in step_rows([made], tiny_model())}
     assert not figures["steps4_over_steps32_gain"].holds
+
+
+def test_unguarded_means_that_every_change_is_taken(monkeypatch) -> None:
+    case = drawn_case()
+    truth = case.truth / np.float32(255)
+
+    def painted(guide, conditions, last, model, **guards: float) -> SimpleNamespace:
+        assert guards == {"noise": 0, "sure": 0, "background": 0}
+        return SimpleNamespace(frames=truth + np.float32(0.01))
+
+    monkeypatch.setattr(models, "paint", painted)
+    made = Attempt(case, tiny_conditions(4), truth)
+    assert unguarded_row([made], tiny_model()).value == pytest.approx(20, abs=1e-2)
 
 
 def test_only_where_the_truth_is_known_counts() -> None:
