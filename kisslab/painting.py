@@ -33,8 +33,8 @@ def paint(
     conditions: Conditions,
     last: Step,
     model: KissModel | None = None,
-    noise: float = 0.06,
-    sure: float = 0.25,
+    noise: float = 0.04,
+    sure: float = 0.12,
     background: float = 0.4,
 ) -> Painted:
     """The guide, changed as the model wants, with all the photograph's detail.

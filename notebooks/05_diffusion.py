@@ -741,8 +741,8 @@ assert max(np.abs(division)) < 0.2 and moved["identity"] < 0.2 * moved["guide"]
 #
 # The network's clip has lost what the codec loses, and is softer still. But it knows heads better
 # than the guide does, behind the ears. So take from it only what it *changes*, and only where that
-# is much more than what its noise changes: a change of 0.06 (black is 0, white is 1) counts where
-# the guide made people up, where the photo knows them it must be 0.25 and more, as when other light
+# is much more than what its noise changes: a change of 0.04 (black is 0, white is 1) counts where
+# the guide made people up, where the photo knows them it must be 0.12 and more, as when other light
 # falls on a turned face, and beside people 0.4, for there a smear is seen most:
 #
 # guide + mask · (decode(its latents) − decode(the guide's latents))
