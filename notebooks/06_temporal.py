@@ -864,16 +864,16 @@ orange = 0.5 * clips["independent"][5] + [0.42, 0.19, 0.0]
 show.picture(np.where(looked[5][..., None], clips["independent"][5], orange), ax=axes[1])
 axes[1].set_title(f"orange: not measured;\n{unseen:.0%} of what was painted", fontsize=9)
 show.snapshot(
-    "Left: the report's warping error is a third to a half less than that of all that is seen. "
-    "Right: what "
-    "the model painted lies mostly in the orange area, which is not measured."
+    "Left: of the three painted clips the report's warping error is about a third to a half less "
+    "than that of all that is seen. Right: what the model painted lies mostly in the orange area, "
+    "which is not measured."
 )
 
 # %%
-assert unseen > 0.5 and asked["independent"] < 0.75 * errors["independent"]
+assert unseen > 0.5 and 0.55 < asked["independent"] / errors["independent"] < 0.72
 
 # %% [markdown]
-# A third is missing! That is not a bug, and each half is sensible. The report follows only
+# It misses a third! That is no bug: two sensible choices meet. The report follows only
 # pixels of which the plan is *sure* where they go, for along a wrong flow even a perfect film has
 # an error. And the painter changes mostly pixels of which the guide is *unsure*, for the photo's
 # own should stay. Put both together, and **most of what the model invented is measured nowhere**,

@@ -237,5 +237,7 @@ def test_training_goes_on_with_other_people(tmp_path: Path) -> None:
     assert torch.cosine_similarity(new.centres[2].detach(), own, dim=0) > 0.999
     assert new.training and float(new.seen) == RISE
     save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="no checkpoint of kisslab-id"):
-        new.go_on_from(tmp_path / "other.safetensors", gallery)
+    save_file(ArcFace(np.zeros((3, 4)), size=32).state_dict(), tmp_path / "larger.safetensors")
+    for name in ("other", "larger"):
+        with pytest.raises(ValueError, match="no checkpoint of kisslab-id"):
+            new.go_on_from(tmp_path / f"{name}.safetensors", gallery)

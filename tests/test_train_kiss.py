@@ -10,6 +10,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from kisslab.codec import Codec
+from kisslab.identity import embed_crops
 from kisslab.kiss import CHANNELS, estimate, load_kiss, spatial_only
 from kisslab.train.kiss import (
     FRAMES,
@@ -20,6 +21,7 @@ from kisslab.train.kiss import (
     losses,
     main,
     new_unet,
+    only_time_learns,
     visibility,
 )
 from kisslab.train.lessons import HEIGHT, WIDTH, Lesson, Stills
@@ -88,6 +90,31 @@ def test_a_lesson_by_another_camera_still_fits_itself(mirror: bool, seed: int) -
         assert sure[y, x] > 0.25 and people[y, x] > 0.4
     columns = np.arange(WIDTH // 8)
     assert (left.sum(axis=0) @ columns) / left.sum() < (right.sum(axis=0) @ columns) / right.sum()
+
+
+def test_in_a_mirror_the_two_people_change_places() -> None:
+    codec, own = Codec(width=8, deep=8).eval(), lesson(3, 1)
+    crops = own.crops.astype(np.float32) / 255
+    plain, mirrored = (encoded(own, codec, mirror).identity for mirror in (False, True))
+    np.testing.assert_allclose(plain, embed_crops(crops), atol=1e-5)
+    np.testing.assert_allclose(mirrored, embed_crops(crops[::-1, :, ::-1]), atol=1e-5)
+    assert np.abs(plain[0] - plain[1]).max() > 0.01
+
+
+def test_clips_teach_only_what_changes_in_time() -> None:
+    torch.manual_seed(4)
+    unet = new_unet(identity=8)
+    torch.nn.init.normal_(unet.conv_out.weight)  # else nothing has a gradient yet
+    before = {name: x.clone() for name, x in unet.named_parameters()}
+    only_time_learns(unet)
+    optimizer = torch.optim.AdamW(unet.parameters(), 1e-2)
+    batch = draw_clips(np.random.default_rng(0), [[latents(list(range(FRAMES)), value=0.7)]] * 2, 1)
+    losses(unet, batch, EVEN)["square"].backward()
+    optimizer.step()
+    moved = {name for name, x in unet.named_parameters() if not torch.equal(x, before[name])}
+    kinds = ("temporal_res_block", "temporal_transformer_blocks", "time_pos_embed", "time_mixer")
+    assert moved and all(any(kind in name for kind in kinds) for name in moved)
+    assert any("temporal_res_block" in name for name in moved)
 
 
 def test_single_frames_are_those_whose_truth_is_known() -> None:

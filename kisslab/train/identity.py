@@ -32,6 +32,7 @@ from kisslab.train.traits import standardised
 
 BATCH = 64
 MARGIN = 0.35  # radians
+GUESS = 4.0  # weight of the traits' error, so that neither loss drowns the other
 RISE = 1500  # batches until the margin has its full width
 UNSEEN = 24  # studio people of the training set on whom the card's figures are measured
 PATH = Path("models") / OURS / "kisslab_id.onnx"  # in an insightface root
@@ -97,22 +98,36 @@ class ArcFace(nn.Module):
         self.register_buffer("seen", torch.zeros(()))  # batches so far
 
     def forward(
-        self, x: Float[Tensor, "B 3 112 112"]
-    ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B K"]]:
-        """Cosines to everybody, and the guess."""
+        self, x: Float[Tensor, "B 3 112 112"], person: Int[Tensor, " B"]
+    ) -> tuple[Float[Tensor, "B N"], Float[Tensor, ""], Float[Tensor, ""]]:
+        """Cosines to everybody, mean square error of the guess, and the margin's width so far.
+
+        The error is 0 where nobody's traits are known. person: whose picture it is.
+        """
         self.seen += self.training
         vectors = self.embedder(x).float()
-        return F.normalize(vectors) @ F.normalize(self.centres.float()).T, self.guess(vectors)
+        goal = self.traits[person]
+        known = goal.isfinite()
+        error = (self.guess(vectors).float() - goal.nan_to_num()) ** 2 * known
+        cosine = F.normalize(vectors) @ F.normalize(self.centres.float()).T
+        margin = MARGIN * (self.seen / RISE).clamp(max=1)
+        return cosine, error.sum() / known.sum().clamp(min=1), margin
 
     @torch.no_grad()
     def go_on_from(self, path: str | Path, gallery: Gallery) -> None:
-        """Take over what a checkpoint learned, perhaps of other people than the gallery's."""
+        """Take over what a checkpoint learned, perhaps of other people than the gallery's.
+
+        ValueError: another network's, or one of another size.
+        """
         old = load_file(path)
         guess = {"guess.weight", "guess.bias"}
         own = {name: x for name, x in old.items() if name.startswith("embedder.") or name in guess}
-        missing, unexpected = self.load_state_dict(own, strict=False)
-        if unexpected or set(missing) != {"centres", "traits", "seen"}:
-            raise ValueError(f"{path}: no checkpoint of kisslab-id")
+        shapes = {name: x.shape for name, x in self.state_dict().items()}
+        if own.keys() != shapes.keys() - {"centres", "traits", "seen"} or any(
+            x.shape != shapes[name] for name, x in own.items()
+        ):
+            raise ValueError(f"{path}: no checkpoint of kisslab-id, or one of another size")
+        self.load_state_dict(own, strict=False)
         self.eval()
         person = torch.tensor(gallery.person)
         sums = torch.zeros_like(self.centres)
@@ -152,21 +167,14 @@ def margin_loss(
     return F.cross_entropy(s * torch.where(true, moved, cosine), person)
 
 
-def losses(model: ArcFace, batch: Batch) -> Batch:
+def losses(model: nn.Module, batch: Batch) -> Batch:
     """The margin loss, and the square error of the guessed traits where they are known.
 
-    The margin has its full width after RISE batches: from the start on, it keeps a small network
-    that learns a thousand people where it began.
+    model: an ArcFace, perhaps wrapped for several processes. The margin has its full width after
+    RISE batches: from the start on, it keeps a small network of a thousand people where it began.
     """
-    cosine, guess = model(batch["pictures"] * 2 - 1)
-    goal = model.traits[batch["person"]]
-    known = goal.isfinite()
-    error = (guess.float() - goal.nan_to_num()) ** 2 * known
-    margin = MARGIN * (model.seen / RISE).clamp(max=1)
-    return {
-        "margin": margin_loss(cosine, batch["person"], m=margin),
-        "traits": 4 * error.sum() / known.sum().clamp(min=1),
-    }
+    cosine, error, margin = model(batch["pictures"] * 2 - 1, batch["person"])
+    return {"margin": margin_loss(cosine, batch["person"], m=margin), "traits": GUESS * error}
 
 
 def export(
@@ -260,11 +268,11 @@ def main(
         model.go_on_from(start, gallery)
     trained = fit(model, batch, losses, work, recipe).float().cpu()
     some = [batch(np.random.default_rng([1, k]))["pictures"] * 2 - 1 for k in range(40)]
-    model = settled(trained, some)
-    path = export(model.embedder, out)
+    embedder = settled(trained.embedder, some)
+    path = export(embedder, out)
     if like:
         old, new = (embed_crops(gallery.crops, file) for file in (like, path))
-        path = export(model.embedder, out, turn_to(old, new))
+        path = export(embedder, out, turn_to(old, new))
     if detector:
         shutil.copyfile(detector, path.with_name("det.onnx"))
     held = studio_gallery(people[-unseen:])

@@ -1,11 +1,12 @@
 """Trains the kiss model: `accelerate launch -m kisslab.train.kiss`.
 
-(new_unet, Latents, encoded, draw_frames, draw_clips, visibility, losses,
+(new_unet, Latents, encoded, draw_frames, draw_clips, visibility, only_time_learns, losses,
 main)
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from kisslab.codec import PATCH, Codec
-from kisslab.identity import embed_crops
+from kisslab.identity import OURS, embed_crops, pack_folder
 from kisslab.kiss import (
     CHANNELS,
     SIGMA_DATA,
@@ -39,6 +40,7 @@ from kisslab.train.export import plain
 from kisslab.train.lessons import Lesson, Stills
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 
+ENCODING = b"2: other cameras"  # change it when `encoded` changes
 DROP = 0.1  # how often each condition is left out
 OUTSIDE = 0.25  # weight of the background's error, people's is 1
 FRAMES = 12
@@ -179,6 +181,12 @@ def visibility(codec: Codec) -> Float[torch.Tensor, " C"]:
     return energy / energy.mean()
 
 
+def only_time_learns(unet: UNetSpatioTemporalConditionModel) -> None:
+    """Freeze all but the layers across frames: clips are few, and what frames taught stays."""
+    for name, weight in unet.named_parameters():
+        weight.requires_grad_(any(part in name for part in OF_TIME))
+
+
 def losses(
     unet: UNetSpatioTemporalConditionModel, batch: Batch, channels: Float[torch.Tensor, " C"]
 ) -> Batch:
@@ -216,7 +224,7 @@ def main(
     First on single frames without the layers of time, which is several times faster, then on clips.
     """
     codec = Codec.from_pretrained(models / "codec", torch_dtype=torch.float32).eval()
-    cache = work / "latents"
+    cache = work / f"latents_{_made_by(models)}"
     variants = {"studio": 2, "takes": 4, "photos": 2, "stills": 4}
     studio, takes, photos, stills = (
         _read(lessons, kind, codec, cache, times) for kind, times in variants.items()
@@ -236,8 +244,7 @@ def main(
         )
         trained = fit(unet, batch, loss, work / "images", recipe)
     unet = plain(new_unet(identity), trained)
-    for name, weight in unet.named_parameters():  # clips are few: what frames taught stays
-        weight.requires_grad_(any(part in name for part in OF_TIME))
+    only_time_learns(unet)
     recipe = replace(recipe, steps=clips, rate=rate / 2)
     batch = partial(draw_clips, kinds=[studio, photos], count=max(1, count // 8))
     unet = plain(new_unet(identity), fit(unet, batch, loss, work / "clips", recipe))
@@ -250,16 +257,27 @@ def main(
             data=f"{len(studio)} encoded clips of studio couples, {len(takes)} of three frames, "
             f"{len(photos)} clips of photographs "
             "(SFHQ and SFHQ-T2I, David Beniaguev, MIT) warped away and back, and "
-            f"{len(stills)} sets of single frames of such",
+            f"{len(stills)} sets of single frames of such"
+            + (". It went on from the weights of an earlier round" if start else ""),
             recipe=recipe,
             seconds=seconds_spent(work / "images") + seconds_spent(work / "clips"),
             figures={"loss": _last_loss(work / "clips")},
-            limits="Heads and shoulders of two adults at 256 pixels; hands, teeth and hair that "
-            "moves are unknown to it.",
+            limits="It knows its training couples better than new ones; clips taught only its "
+            "layers of time. Heads and shoulders of two adults at 256 pixels; hands, teeth and "
+            "hair that moves are unknown to it.",
         ),
         models / "kiss",
         work / "clips",
     )
+
+
+def _made_by(models: Path) -> str:
+    """A name for kept latents: other for another codec, recogniser or way to encode lessons."""
+    digest = hashlib.sha256(ENCODING)
+    for folder, kind in ((models / "codec", "*.safetensors"), (pack_folder(OURS), "*_id.onnx")):
+        for path in sorted(folder.glob(kind)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _one_of(lessons: list[Latents], rng: np.random.Generator) -> Latents:
