@@ -360,7 +360,7 @@ clips = {name: paint(guide, told, end, model).frames for name, end in ends.items
 crop = np.s_[40:170, 10:110]
 pictures = [clips[name][t][crop] for t in (4, 5) for name in clips]
 show.sheet(pictures, [f"{name}, {t}" for t in (4, 5) for name in clips], columns=3)
-plt.gcf().set_size_inches(3.2, 2.7)
+plt.gcf().set_size_inches(3.0, 2.55)
 show.snapshot(
     "Frames 4 and 5 of the person on the left for three kinds of noise; the specks around the head "
     "change from one to the other in the first column, and less in the others."
@@ -760,7 +760,7 @@ warned
 
 # %%
 reports["swapped"].plot()
-plt.gcf().set_size_inches(6.8, 2.5)
+plt.gcf().set_size_inches(6.5, 2.35)
 show.snapshot("Curves of the swapped film: at first both faces are more like the other's photo "
               "than like their own, at contact like neither; beside them the worst frame, 8, with "
               "each one's face on the other's head.")  # fmt: skip
