@@ -762,7 +762,7 @@ warned
 reports["swapped"].plot()
 plt.gcf().set_size_inches(6.5, 2.35)
 show.snapshot("Curves of the swapped film: at first both faces are more like the other's photo "
-              "than like their own, at contact like neither; beside them the worst frame, 8, with "
+              "than like their own, at contact like neither; beside them the worst frame, 0, with "
               "each one's face on the other's head.")  # fmt: skip
 
 # %% [markdown]
