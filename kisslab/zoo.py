@@ -1,6 +1,6 @@
 """Where models and packaged files lie, and how they get there.
-(find_model, models_table, shipped_models, data_path, demo_portraits, say_licence; MODELS, Model,
-ModelMissing)
+(find_model, models_table, shipped_models, sha256, data_path, demo_portraits, say_licence; MODELS,
+Model, ModelMissing)
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def shipped_models() -> dict[str, str]:
     """File and sha256 of the models that travel with kisslab."""
     root = data_path("models")
     paths = sorted(p for p in root.rglob("*") if p.suffix in (".safetensors", ".onnx"))
-    return {str(p.relative_to(root)): _sha256(p, p.stat().st_mtime_ns) for p in paths}
+    return {str(p.relative_to(root)): sha256(p) for p in paths}
 
 
 def data_path(name: str, folder: str = "data") -> Path:
@@ -156,14 +156,18 @@ def _state(place: Path, model: Model) -> str:
     """'here', 'not there', or 'damaged'."""
     if not place.is_file():
         return "not there"
-    stat = place.stat()
-    whole = stat.st_size == model.size and _sha256(place, stat.st_mtime_ns) == model.sha256
+    whole = place.stat().st_size == model.size and sha256(place) == model.sha256
     return "here" if whole else "damaged, its sha256 is wrong"
+
+
+def sha256(path: Path) -> str:
+    """Of a file; large models are read once per process, unless they change."""
+    return _sha256(path, path.stat().st_mtime_ns)
 
 
 @lru_cache
 def _sha256(path: Path, mtime: int) -> str:
-    """Of a file as it was at `mtime`: large models are read once per process."""
+    """Of a file as it was at `mtime`."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -22,10 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kisslab.identity import OURS, SIDE, embed_crops
+from kisslab.studio.dataset import Views
 from kisslab.studio.person import sample_couple, sample_person
 from kisslab.train.card import Card, write_card
 from kisslab.train.export import halved, settled
 from kisslab.train.gallery import Gallery, draw, lesson_gallery, photo_gallery, studio_gallery
+from kisslab.train.lessons import seed_of
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 from kisslab.train.pictures import read_views
 from kisslab.train.traits import standardised
@@ -247,17 +249,10 @@ def main(
     """Train kisslab-id on studio people and photographs, pack it, and write its card."""
     people = read_views(views)
     unseen = max(1, min(UNSEEN, len(people) // 10))
-    studio = studio_gallery(people[:-unseen])
-    seen = [sample_person(person.seed) for person in people[:-unseen]]
-    if lessons:
-        paths = sorted(lessons.glob("studio_*.npz")) + sorted(lessons.glob("takes_*.npz"))
-        studio = studio.joined(lesson_gallery(paths))
-        for path in paths:
-            seen += sample_couple(int(path.stem.rpartition("_")[2]))
+    studio, known = _studio(people[:-unseen], lessons)
     gallery = studio.joined(photo_gallery(photos, work / "photos", held=False))
-    known = standardised(seen)
-    traits = np.full((int(gallery.person[-1]) + 1, known.shape[1]), np.nan, np.float32)
-    traits[: len(known)] = known
+    strangers = int(gallery.person[-1]) + 1 - len(known)
+    traits = np.pad(known, ((0, strangers), (0, 0)), constant_values=np.nan)
 
     def batch(rng: np.random.Generator) -> Batch:
         return draw(gallery, rng, BATCH)
@@ -303,6 +298,16 @@ def main(
         path.parent,
         work,
     )
+
+
+def _studio(people: list[Views], lessons: Path | None) -> tuple[Gallery, Float[np.ndarray, "N K"]]:
+    """The studio's people, of the views and of the lessons, and the traits of each."""
+    gallery, seen = studio_gallery(people), [sample_person(views.seed) for views in people]
+    if lessons:
+        paths = sorted(lessons.glob("studio_*.npz")) + sorted(lessons.glob("takes_*.npz"))
+        gallery = gallery.joined(lesson_gallery(paths))
+        seen += [person for path in paths for person in sample_couple(seed_of(path))]
+    return gallery, standardised(seen)
 
 
 def _batches(crops: UInt8[np.ndarray, "N 112 112 3"]) -> Iterator[Float[Tensor, "B 3 112 112"]]:

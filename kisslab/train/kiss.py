@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from kisslab import zoo
 from kisslab.codec import PATCH, Codec
 from kisslab.identity import OURS, embed_crops, pack_folder
 from kisslab.kiss import (
@@ -37,10 +38,10 @@ from kisslab.records import Result, record
 from kisslab.samplers import karras_sigmas
 from kisslab.train.card import Card, write_card
 from kisslab.train.export import plain
-from kisslab.train.lessons import Lesson, Stills
+from kisslab.train.lessons import Lesson, Stills, seed_of
 from kisslab.train.loop import Batch, Recipe, fit, seconds_spent
 
-ENCODING = b"2: other cameras"  # change it when `encoded` changes
+ENCODING = "2: other cameras"  # change it when `encoded` changes
 DROP = 0.1  # how often each condition is left out
 OUTSIDE = 0.25  # weight of the background's error, people's is 1
 FRAMES = 12
@@ -273,11 +274,12 @@ def main(
 
 def _made_by(models: Path) -> str:
     """A name for kept latents: other for another codec, recogniser or way to encode lessons."""
-    digest = hashlib.sha256(ENCODING)
-    for folder, kind in ((models / "codec", "*.safetensors"), (pack_folder(OURS), "*_id.onnx")):
-        for path in sorted(folder.glob(kind)):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    codec, recogniser = (
+        (models / "codec").glob("*.safetensors"),
+        pack_folder(OURS).glob("*_id.onnx"),
+    )
+    hashes = [zoo.sha256(path) for path in (*sorted(codec), *sorted(recogniser))]
+    return hashlib.sha256(" ".join([ENCODING, *hashes]).encode()).hexdigest()[:12]
 
 
 def _one_of(lessons: list[Latents], rng: np.random.Generator) -> Latents:
@@ -317,7 +319,7 @@ def _read(folder: Path, kind: str, codec: Codec, cache: Path, variants: int) -> 
     cache.mkdir(parents=True, exist_ok=True)
     out = []
     for path in tqdm(sorted(folder.glob(f"{kind}_*.npz")), desc=kind):
-        seed = int(path.stem.rpartition("_")[2])
+        seed = seed_of(path)
         for variant in range(variants):
             kept = cache / f"{path.stem}_{variant}.npz"
             if not kept.exists():

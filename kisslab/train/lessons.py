@@ -1,7 +1,7 @@
 """Clips that the kiss model learns from: a photo, its guide, and what should have come out.
 
 (Case, studio_case, studio_stills, photograph_case, photograph_stills, Lesson, Stills, write_studio,
-write_takes, write_photographs, write_stills, main)
+write_takes, write_photographs, write_stills, seed_of, main)
 `python -m kisslab.train.lessons --help` writes them.
 """
 
@@ -151,6 +151,11 @@ def write_stills(
     """One file of Stills a seed, of photographs that are not held out; options as `write_all`."""
     paths = [Path(folder) / f"stills_{seed:08d}.npz" for seed in seeds]
     return write_all(partial(_write_stills, photos=str(photos)), paths, seeds, **options)
+
+
+def seed_of(path: Path) -> int:
+    """The seed that a lesson's file is named by."""
+    return int(path.stem.rpartition("_")[2])
 
 
 def main(
